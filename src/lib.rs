@@ -1,0 +1,29 @@
+//! byoi ("bring your own image") compiles one declarative file, `byoi.toml`, straight into an OCI image that Amazon SageMaker
+//! Studio runs as a custom Code Editor: no Dockerfile, no daemon, no root.
+//!
+//! The path of a build, each arrow one way:
+//!
+//! ```text
+//! byoi.toml ──resolve──▶ byoi.lock ──plan──▶ layers + config ──write──▶ registry · OCI layout · archive · daemon
+//! ```
+//!
+//! Rooms, from the ground up; a room imports only from rooms above it in this list (`tests/structure.rs` holds that).
+
+// the ground: facts and small types
+pub mod contract;
+pub mod digest;
+pub mod error;
+pub mod image_path;
+pub mod json;
+pub mod manifest;
+pub mod reference;
+
+// the two languages
+pub mod description;
+pub mod lock;
+
+// bytes
+pub mod layer;
+
+// what an image is made of
+pub mod plan;

@@ -1,0 +1,46 @@
+//! A component: the smallest part of an image that byoi plans with. A pure function of a lock entry and bytes to entries.
+
+use std::fs::File;
+
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::image_path::ImagePath;
+use crate::layer::Entry;
+use crate::lock::DirectoryRule;
+
+/// Modification time of everything that has no time of its own: 1980-01-02T00:00:00Z, which zip files and every tool can hold.
+pub const MTIME: i64 = 315_619_200;
+
+/// Opens foreign and local inputs by their digest: the store behind the command, read-only mounts behind the frontend.
+pub trait Inputs: Send + Sync {
+    /// The input with this digest, as a file that can be read at any offset.
+    ///
+    /// # Errors
+    /// When it is not there: the caller fetched it before, so that is the world's fault.
+    fn open(&self, digest: &Digest) -> Result<File, Error>;
+}
+
+/// An entry at its path, before the base's links are followed.
+pub type Laid = (ImagePath, Entry);
+
+/// A part of an image.
+pub trait Component: Send + Sync {
+    /// What a person would call it: `extension acme.hello 1.2.3`.
+    fn name(&self) -> String;
+
+    /// Everything that decides the component's bytes, as JSON with sorted keys: it becomes part of the layer's key.
+    fn key(&self) -> serde_json::Value;
+
+    /// Directories that the component brings with a mode and owner of its own, its root first. They join the image's one directory table,
+    /// where the base does not have them.
+    fn directories(&self) -> Vec<(ImagePath, DirectoryRule)>;
+
+    /// Paths that the component is known to lay, for errors before any byte is read; the rest comes up when it is laid.
+    fn claims(&self) -> Vec<ImagePath>;
+
+    /// All entries. Directories above the component's root need not be among them.
+    ///
+    /// # Errors
+    /// When an input is not what was promised.
+    fn lay(&self, inputs: &dyn Inputs) -> Result<Vec<Laid>, Error>;
+}

@@ -1,0 +1,6 @@
+//! From description, lock and local files to the layers of an image: which components there are, in which layers they lie, by which key a
+//! layer is known. Pure.
+
+mod component;
+
+pub use component::{Component, Inputs, Laid, MTIME};
