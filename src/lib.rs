@@ -27,3 +27,6 @@ pub mod layer;
 
 // what an image is made of
 pub mod plan;
+
+// the cache
+pub mod store;
