@@ -14,6 +14,7 @@ pub mod contract;
 pub mod digest;
 pub mod error;
 pub mod image_path;
+pub mod inputs;
 pub mod json;
 pub mod manifest;
 pub mod reference;

@@ -1,24 +1,13 @@
 //! A component: the smallest part of an image that byoi plans with. A pure function of a lock entry and bytes to entries.
 
-use std::fs::File;
-
-use crate::digest::Digest;
 use crate::error::Error;
 use crate::image_path::ImagePath;
+use crate::inputs::Inputs;
 use crate::layer::Entry;
 use crate::lock::DirectoryRule;
 
 /// Modification time of everything that has no time of its own: 1980-01-02T00:00:00Z, which zip files and every tool can hold.
 pub const MTIME: i64 = 315_619_200;
-
-/// Opens foreign and local inputs by their digest: the store behind the command, read-only mounts behind the frontend.
-pub trait Inputs: Send + Sync {
-    /// The input with this digest, as a file that can be read at any offset.
-    ///
-    /// # Errors
-    /// When it is not there: the caller fetched it before, so that is the world's fault.
-    fn open(&self, digest: &Digest) -> Result<File, Error>;
-}
 
 /// An entry at its path, before the base's links are followed.
 pub type Laid = (ImagePath, Entry);

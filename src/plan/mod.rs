@@ -3,4 +3,5 @@
 
 mod component;
 
-pub use component::{Component, Inputs, Laid, MTIME};
+pub use crate::inputs::Inputs;
+pub use component::{Component, Laid, MTIME};

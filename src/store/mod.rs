@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::error::{Error, Fault, FileError, Kind};
-use crate::plan::Inputs;
+use crate::inputs::Inputs;
 
 /// The cache, rooted in one directory of this machine.
 #[derive(Debug, Clone)]
