@@ -1,0 +1,95 @@
+//! Descriptions that are right, and what is read from them.
+
+use super::{SHORTEST, read, with};
+use crate::description::{ExtensionOrigin, FileOrigin, Unpack};
+use crate::digest::Digest;
+use crate::reference::ImageSource;
+
+#[test]
+fn the_shortest_description() {
+    let description = read(SHORTEST);
+    assert_eq!(description.base.value, ImageSource::Scratch);
+    assert_eq!((description.base_requirement.as_str(), description.layers), ("scratch", 40));
+    assert!(description.extensions.is_empty() && description.files.is_empty() && description.env.is_empty());
+    assert!(description.editor.is_none() && description.sudo.is_none() && description.warnings.is_empty());
+}
+
+#[test]
+fn a_description_that_says_everything() {
+    let description = read(include_str!("full.toml"));
+    assert_eq!(description.base_requirement, "public.ecr.aws/sagemaker/sagemaker-distribution:4.4.1-cpu");
+    let requirements: Vec<_> = description.extensions.iter().map(|extension| extension.origin.requirement()).collect();
+    assert_eq!(
+        requirements,
+        [
+            "github:VSCodeVim/Vim@v1.27.2/vim-1.27.2.vsix",
+            "open-vsx:ms-python.python@2023.20.0",
+            "url:https://example.com/x.vsix",
+            "path:extensions/mine.vsix"
+        ]
+    );
+    assert_eq!(description.extensions[2].sha256, Some(Digest::of("")));
+    let targets: Vec<_> = description.files.iter().map(|file| file.target.absolute()).collect();
+    assert_eq!(targets, ["/etc/pip.conf", "/opt/share", "/opt/share/hello.txt", "/opt/tool"]);
+    assert_eq!((description.files[0].mode, description.files[1].owner), (Some(0o644), (1000, 100)));
+    assert_eq!(description.files[1].exclude, ["**/*.tmp", "!keep.tmp"]);
+    assert_eq!(description.files[2].origin, FileOrigin::Content("hello\n".to_owned()));
+    assert_eq!(description.files[3].unpack, Some(Unpack { strip: 1 }));
+    assert_eq!(description.machine_settings["[python]"]["editor.tabSize"], 4);
+    assert_eq!(description.user_settings["editor.fontSize"], 14.5);
+    assert_eq!(description.env["PATH"].value, "/opt/tool/bin:${PATH}:/opt/late/bin");
+    assert_eq!(description.labels["org.opencontainers.image.source"], "https://github.com/acme/ide");
+    assert!(description.sudo.as_ref().is_some_and(|sudo| sudo.value));
+    let editor = &description.editor.as_ref().unwrap().value;
+    assert_eq!(
+        (editor.base_path.as_str(), editor.arguments.as_slice()),
+        ("/CodeEditor/default", &["--disable-telemetry".into(), "--locale=de".into()][..])
+    );
+    assert_eq!(description.layers, 12);
+    assert!(description.warnings.is_empty(), "{:?}", description.warnings);
+}
+
+#[test]
+fn values_know_their_places() {
+    let description = read(include_str!("full.toml"));
+    let text = |span: &std::ops::Range<usize>| &description.source.text[span.clone()];
+    assert_eq!(text(&description.base.span), "\"public.ecr.aws/sagemaker/sagemaker-distribution:4.4.1-cpu\"");
+    assert_eq!(text(&description.env["EDITOR"].span), "\"nano\"");
+    assert!(description.extensions.iter().all(|extension| text(&extension.span) == "[[extension]]"));
+    assert!(description.files.iter().all(|file| text(&file.span) == "[[file]]"));
+    assert_eq!(text(&description.editor.as_ref().unwrap().span), "[editor]");
+    assert_eq!(text(&description.sudo.as_ref().unwrap().span), "true");
+}
+
+#[test]
+fn every_kind_of_base() {
+    for base in ["ubuntu:24.04", "oci:dir", "oci:dir:tag", "oci-archive:a.tar", "docker-archive:a.tar", "rootfs:r.tar.zst", "localhost:5000/x"] {
+        let description = read(&format!("schema = 1\nbase = \"{base}\"\n"));
+        assert_eq!(description.base_requirement, base);
+    }
+}
+
+#[test]
+fn two_directories_can_share_a_target_and_hold_single_files() {
+    let description = read(&with(
+        r#"
+[[file]]
+source = "a"
+target = "/opt/x"
+[[file]]
+source = "b"
+target = "/opt/x"
+[[file]]
+content = ""
+target = "/opt/x/y/z"
+"#,
+    ));
+    assert_eq!(description.files.len(), 3);
+}
+
+#[test]
+fn origins_read_as_written() {
+    let description = read(&with("[[extension]]\nurl = \"http://localhost:8080/x.vsix\"\n"));
+    assert_eq!(description.extensions[0].origin, ExtensionOrigin::Url("http://localhost:8080/x.vsix".parse().unwrap()));
+    assert!(description.warnings.is_empty());
+}
