@@ -23,7 +23,8 @@ pub fn canonical_of(value: &impl Serialize) -> Vec<u8> {
     canonical(&serde_json::to_value(value).expect("our own types serialize"))
 }
 
-fn write_value(out: &mut String, value: &Value) {
+/// Appends `value` canonically.
+pub fn write_value(out: &mut String, value: &Value) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
@@ -61,7 +62,8 @@ pub fn write_object<'a>(out: &mut String, fields: impl IntoIterator<Item = (&'a 
     out.push('}');
 }
 
-fn write_string(out: &mut String, text: &str) {
+/// Appends `text` as a JSON string.
+pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {

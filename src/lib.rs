@@ -31,3 +31,6 @@ pub mod plan;
 
 // the cache
 pub mod store;
+
+// from a plan to an image
+pub mod assemble;
