@@ -17,6 +17,7 @@ pub mod image_path;
 pub mod inputs;
 pub mod json;
 pub mod manifest;
+pub mod progress;
 pub mod reference;
 
 // the two languages

@@ -1,1 +1,3 @@
-fn main() {}
+//! All end-to-end tests, one file a promise.
+
+mod structure;

@@ -2,6 +2,13 @@
 //! layer is known. Pure.
 
 mod component;
+mod directories;
+mod key;
+mod layers;
+mod tree;
 
 pub use crate::inputs::Inputs;
 pub use component::{Component, Laid, MTIME};
+pub use directories::{DirectoryTable, LinkError, compress};
+pub use layers::{Components, Plan, PlannedLayer};
+pub use tree::{Conflict, build as build_tree, check_claims};

@@ -1,0 +1,48 @@
+//! The key of a layer: the sha256 of a canonical JSON of all that decides its bytes.
+//!
+//! ```json
+//! {"components":[…],"directories":{"links":{…},"roots":[…],"rules":{…}},"format":1}
+//! ```
+//!
+//! `components` are the components' own keys; `directories` is what the layer takes from the image's table: the places where its
+//! components lie after the base's links, and every rule and link above or below them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Component, DirectoryTable};
+use crate::digest::Digest;
+use crate::image_path::ImagePath;
+use crate::json;
+use crate::lock::{DirectoryRule, FORMAT};
+
+/// The key of a layer that holds these components in an image with these directories.
+pub fn of_layer(components: &[Arc<dyn Component>], directories: &DirectoryTable) -> Digest {
+    Digest::of(json::canonical(&document(components, directories)))
+}
+
+fn document(components: &[Arc<dyn Component>], directories: &DirectoryTable) -> Value {
+    let keys: Vec<Value> = components.iter().map(|component| component.key()).collect();
+    json!({"format": FORMAT, "components": keys, "directories": directory_part(components, directories)})
+}
+
+fn directory_part(components: &[Arc<dyn Component>], directories: &DirectoryTable) -> Value {
+    let asked: BTreeSet<ImagePath> = components
+        .iter()
+        .flat_map(|component| component.claims().into_iter().chain(component.directories().into_iter().map(|(path, _)| path)))
+        .collect();
+    let roots: BTreeSet<ImagePath> = asked.iter().map(|path| directories.resolve(path).unwrap_or_else(|_| path.clone())).collect();
+    let touched = |path: &ImagePath| asked.iter().chain(&roots).any(|root| root.starts_with(path) || path.starts_with(root));
+
+    let rules: BTreeMap<String, String> =
+        directories.rules().filter(|(path, _)| touched(path)).map(|(path, rule)| (path.absolute(), rule_text(rule))).collect();
+    let links: BTreeMap<String, String> =
+        directories.links().filter(|(path, _)| touched(path)).map(|(path, target)| (path.absolute(), target.to_owned())).collect();
+    json!({"roots": roots.iter().map(ImagePath::absolute).collect::<Vec<_>>(), "rules": rules, "links": links})
+}
+
+fn rule_text(rule: &DirectoryRule) -> String {
+    format!("{:04o} {}:{}", rule.mode, rule.uid, rule.gid)
+}

@@ -1,0 +1,94 @@
+//! Which layers an image gets from us, from the bottom: the root filesystem, one layer for each extension (merged by id when the budget is
+//! short), `extensions.json`, the files, the platform (account, entrypoint, settings). Names and order belong to format 1.
+
+use std::sync::Arc;
+
+use super::{Component, DirectoryTable, key};
+use crate::digest::Digest;
+
+/// All components of an image, by the layer they belong to.
+#[derive(Default)]
+pub struct Components {
+    /// A root filesystem that is laid as the first layer.
+    pub rootfs: Option<Arc<dyn Component>>,
+    /// The extensions, sorted by id.
+    pub extensions: Vec<Arc<dyn Component>>,
+    /// `extensions.json`, where there are extensions.
+    pub extension_list: Option<Arc<dyn Component>>,
+    /// The files, in the description's order.
+    pub files: Vec<Arc<dyn Component>>,
+    /// Account, entrypoint, settings.
+    pub platform: Vec<Arc<dyn Component>>,
+}
+
+/// A layer of ours: what lies in it, and the key by which it is known.
+pub struct PlannedLayer {
+    /// `created_by` of its history item, and its name for people.
+    pub name: String,
+    /// What lies in it.
+    pub components: Vec<Arc<dyn Component>>,
+    /// The sha256 of all that decides its bytes.
+    pub key: Digest,
+}
+
+/// The layers of an image, the lowest first, and the one table of its directories.
+pub struct Plan {
+    /// The layers.
+    pub layers: Vec<PlannedLayer>,
+    /// Mode and owner of every directory of the image.
+    pub directories: DirectoryTable,
+}
+
+/// Layers that are there whatever the extensions: root filesystem, list of extensions, files, platform.
+const OTHER_LAYERS: usize = 4;
+
+impl Plan {
+    /// Plans the layers of an image. `directories` is the base's table; `budget` the most layers that ours may be.
+    pub fn new(components: Components, mut directories: DirectoryTable, budget: usize) -> Self {
+        let Components { rootfs, extensions, extension_list, files, platform } = components;
+        let mut layers: Vec<(String, Vec<Arc<dyn Component>>)> = Vec::new();
+        layers.extend(rootfs.map(|component| (component.name(), vec![component])));
+        layers.extend(grouped(extensions, budget.saturating_sub(OTHER_LAYERS).max(1)));
+        layers.extend(extension_list.map(|component| (component.name(), vec![component])));
+        if !files.is_empty() {
+            layers.push(("files".to_owned(), files));
+        }
+        if !platform.is_empty() {
+            layers.push(("platform".to_owned(), platform));
+        }
+
+        for component in layers.iter().flat_map(|(_, components)| components) {
+            for (path, rule) in component.directories() {
+                directories.add(path, rule);
+            }
+        }
+        let layers = layers
+            .into_iter()
+            .map(|(name, components)| {
+                let key = key::of_layer(&components, &directories);
+                PlannedLayer { name: format!("byoi: {name}"), components, key }
+            })
+            .collect();
+        Plan { layers, directories }
+    }
+}
+
+/// One layer for each extension while the budget lasts; else the extensions, which are sorted by id, in as many groups as there may be
+/// layers, so that an update of one rewrites one group.
+fn grouped(extensions: Vec<Arc<dyn Component>>, most: usize) -> Vec<(String, Vec<Arc<dyn Component>>)> {
+    if extensions.is_empty() {
+        return Vec::new();
+    }
+    let size = extensions.len().div_ceil(most);
+    let groups = extensions.chunks(size).map(<[_]>::to_vec);
+    groups
+        .map(|group| {
+            let name = match group.as_slice() {
+                [one] => one.name(),
+                [first, .., last] => format!("{} extensions, {} to {}", group.len(), first.name(), last.name()),
+                [] => String::new(),
+            };
+            (name, group)
+        })
+        .collect()
+}
