@@ -33,5 +33,8 @@ pub mod plan;
 // the cache
 pub mod store;
 
+// the base image
+pub mod base;
+
 // from a plan to an image
 pub mod assemble;
