@@ -31,7 +31,8 @@ pub enum Node {
     File(Content),
     /// A symbolic link; its target as it stands, never followed. Mode is 0777.
     Symlink(Box<[u8]>),
-    /// Another name of the regular file at this path of the same tree; mode, owner, time and content are that file's.
+    /// Another name of the file (or symbolic link, or hard link) at this path of the same tree; mode, owner, time and content are that file's.
+    /// It need not come after it in the walk.
     HardLink(ImagePath),
     /// The path of the layers below is deleted.
     Whiteout,
@@ -51,6 +52,16 @@ impl Entry {
     /// A symbolic link to `target`.
     pub fn symlink(target: impl Into<Box<[u8]>>, uid: u32, gid: u32, mtime: i64) -> Self {
         Entry { mode: 0o777, uid, gid, mtime, capability: None, node: Node::Symlink(target.into()) }
+    }
+
+    /// Another name of the file at `to`.
+    pub fn hard_link(to: ImagePath) -> Self {
+        Entry { mode: 0, uid: 0, gid: 0, mtime: 0, capability: None, node: Node::HardLink(to) }
+    }
+
+    /// A deletion of what the layers below have at the entry's path.
+    pub fn whiteout() -> Self {
+        Entry { mode: 0, uid: 0, gid: 0, mtime: 0, capability: None, node: Node::Whiteout }
     }
 
     /// Whether this is a directory.
@@ -81,7 +92,12 @@ impl Tree {
         self.entries.get(path)
     }
 
-    /// All entries in the order of the walk.
+    /// The entry at `path`, and the path as the tree holds it.
+    pub(super) fn get_key_value(&self, path: &ImagePath) -> Option<(&ImagePath, &Entry)> {
+        self.entries.get_key_value(path)
+    }
+
+    /// All entries in the order of the walk, as they were put in; [`Tree::walk`] gives them as a sink needs them.
     pub fn iter(&self) -> impl Iterator<Item = (&ImagePath, &Entry)> {
         self.entries.iter()
     }
@@ -94,5 +110,11 @@ impl Tree {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+impl FromIterator<(ImagePath, Entry)> for Tree {
+    fn from_iter<I: IntoIterator<Item = (ImagePath, Entry)>>(entries: I) -> Self {
+        Tree { entries: entries.into_iter().collect() }
     }
 }

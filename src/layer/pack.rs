@@ -1,0 +1,292 @@
+//! Tree → tar → gzip of format 1, in one pass: one thread writes and hashes the tar, several compress its blocks, the caller's thread writes and
+//! hashes the result. Block `i` always goes to compressor `i mod n`, and is taken from there, so the order needs no bookkeeping; every queue
+//! holds one block, so memory is three blocks a thread, whatever the size of the layer.
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
+
+use crc32fast::Hasher;
+
+use super::gzip::{self, BLOCK, prove_encoder};
+use super::tar::{tar_size, write_tar};
+use super::{LayerError, Tree};
+use crate::digest::{Digest, Digesting};
+
+/// A finished layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packed {
+    /// Digest of the compressed layer.
+    pub digest: Digest,
+    /// Size of the compressed layer in bytes.
+    pub size: u64,
+    /// Digest of the tar.
+    pub diff_id: Digest,
+    /// Size of the tar in bytes.
+    pub tar_size: u64,
+}
+
+/// Writes the layer of `tree` to `out`, compressed by up to `threads` threads. The bytes are the same for any number of them.
+/// `progress` is told, after each block, how many bytes of the tar are done ([`tar_size`] says of how many).
+/// After an error `out` holds part of a layer: the caller throws it away. An error of `out` ends the work at once.
+///
+/// # Errors
+/// Those of [`write_tar`] and [`prove_encoder`], and when no thread can be started.
+pub fn pack(tree: &Tree, threads: NonZeroUsize, out: &mut dyn Write, progress: &dyn Fn(u64)) -> Result<Packed, LayerError> {
+    prove_encoder()?;
+    let blocks = tar_size(tree)?.div_ceil(BLOCK as u64);
+    let threads = threads.get().min(usize::try_from(blocks).unwrap_or(usize::MAX));
+    scope(|scope| {
+        let (compressors, compressed) = (0..threads).map(|_| start_compressor(scope)).collect::<Result<(Vec<_>, Vec<_>), _>>()?;
+        let tar = start(scope, move || cut(tree, compressors))?;
+        let written = write_member(compressed, out, progress);
+        let tar = join(tar);
+        // An error of the output comes first: it is why the tar could not go on.
+        let (member, check, mut out) = written?;
+        let (diff_id, tar_size) = tar?;
+        if member != tar_size {
+            return Err(LayerError::Encoder(format!("{member} of {tar_size} bytes compressed")));
+        }
+        out.write_all(&gzip::trailer(&check, tar_size)).and_then(|()| out.flush()).map_err(LayerError::Write)?;
+        let (_, digest, size) = out.finish();
+        Ok(Packed { digest, size, diff_id, tar_size })
+    })
+}
+
+/// The digest of the tar of `tree`; nothing is compressed.
+///
+/// # Errors
+/// Those of [`write_tar`].
+pub fn diff_id(tree: &Tree) -> Result<Digest, LayerError> {
+    let mut out = Digesting::new(io::sink());
+    write_tar(tree, &mut out)?;
+    Ok(out.finish().1)
+}
+
+type Compressed = Result<gzip::Block, LayerError>;
+
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, LayerError> {
+    Builder::new().name("layer".into()).spawn_scoped(scope, work).map_err(LayerError::Thread)
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// A thread that compresses blocks in the order in which it gets them, until either side goes away.
+fn start_compressor<'scope>(scope: &'scope Scope<'scope, '_>) -> Result<(SyncSender<Vec<u8>>, Receiver<Compressed>), LayerError> {
+    let (input, blocks) = sync_channel::<Vec<u8>>(1);
+    let (output, compressed) = sync_channel(1);
+    start(scope, move || {
+        for block in blocks {
+            if output.send(gzip::compress(&block)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok((input, compressed))
+}
+
+/// Writes the tar, hashes it and deals its blocks out.
+fn cut(tree: &Tree, compressors: Vec<SyncSender<Vec<u8>>>) -> Result<(Digest, u64), LayerError> {
+    let mut dealer = Digesting::new(Dealer { compressors, next: 0, block: Vec::with_capacity(BLOCK) });
+    write_tar(tree, &mut dealer)?;
+    let (mut dealer, digest, size) = dealer.finish();
+    dealer.deal().map_err(LayerError::Write)?;
+    Ok((digest, size))
+}
+
+/// Cuts what is written to it into blocks and gives them to the compressors in turn.
+struct Dealer {
+    compressors: Vec<SyncSender<Vec<u8>>>,
+    next: usize,
+    block: Vec<u8>,
+}
+
+impl Dealer {
+    fn deal(&mut self) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        // Compressors go away when the output failed; that error is the one to report.
+        self.compressors[self.next].send(block).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.next = (self.next + 1) % self.compressors.len();
+        Ok(())
+    }
+}
+
+impl Write for Dealer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..count]);
+        if self.block.len() == BLOCK {
+            self.deal()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes header and blocks, in turn from each compressor, until the one whose turn it is has no more; the trailer is the caller's.
+fn write_member<'a>(
+    compressed: Vec<Receiver<Compressed>>,
+    out: &'a mut dyn Write,
+    progress: &dyn Fn(u64),
+) -> Result<(u64, Hasher, Digesting<&'a mut dyn Write>), LayerError> {
+    let mut out = Digesting::new(out);
+    let (mut done, mut check) = (0, Hasher::new());
+    out.write_all(&gzip::HEADER).map_err(LayerError::Write)?;
+    for compressor in compressed.iter().cycle() {
+        let Ok(block) = compressor.recv() else { break };
+        let block = block?;
+        out.write_all(&block.deflate).map_err(LayerError::Write)?;
+        check.combine(&block.check);
+        done += block.size;
+        progress(done);
+    }
+    Ok((done, check, out))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::image_path::ImagePath;
+    use crate::layer::specimens::prose;
+    use crate::layer::{Content, Entry, OpenContent};
+    use flate2::read::GzDecoder;
+
+    /// A tree whose tar has `size` bytes: one file.
+    fn tree(size: usize) -> Tree {
+        let size = (size - 3 * 512) as u64;
+        let file = Entry::file(prose(size), 0o644, 0, 0, 0);
+        [(ImagePath::literal("file"), file)].into_iter().collect()
+    }
+
+    fn threads(count: usize) -> NonZeroUsize {
+        NonZeroUsize::new(count).unwrap()
+    }
+
+    fn packed(tree: &Tree, count: usize) -> (Vec<u8>, Packed) {
+        let mut out = Vec::new();
+        let packed = pack(tree, threads(count), &mut out, &|_| {}).unwrap();
+        assert_eq!((packed.digest, packed.size), (Digest::of(&out), out.len() as u64));
+        (out, packed)
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bytes() {
+        let tree = tree(64 * BLOCK + 1024);
+        let (first, reference) = packed(&tree, 1);
+        for count in 2..=8 {
+            assert_eq!(packed(&tree, count).1, reference, "{count} threads");
+        }
+        assert_eq!(reference.diff_id, diff_id(&tree).unwrap());
+        let mut tar = Digesting::new(GzDecoder::new(&first[..]));
+        io::copy(&mut tar, &mut io::sink()).unwrap();
+        let (_, digest, size) = tar.finish();
+        assert_eq!((digest, size), (reference.diff_id, reference.tar_size));
+    }
+
+    #[test]
+    fn sizes_around_whole_blocks() {
+        for size in [BLOCK - 512, BLOCK, BLOCK + 512, 2 * BLOCK - 512, 2 * BLOCK, 2 * BLOCK + 512, 3 * BLOCK] {
+            let tree = tree(size);
+            let (gzip, packed) = packed(&tree, 2);
+            assert_eq!(packed.tar_size, size as u64);
+            let mut tar = Vec::new();
+            write_tar(&tree, &mut tar).unwrap();
+            assert!(gzip == by_hand(&tar), "{size}");
+            let mut read = Vec::new();
+            GzDecoder::new(&gzip[..]).read_to_end(&mut read).unwrap();
+            assert!(read == tar, "{size}");
+            gzip_accepts(&gzip);
+        }
+    }
+
+    /// The format's description, read plainly.
+    fn by_hand(tar: &[u8]) -> Vec<u8> {
+        let mut gzip = gzip::HEADER.to_vec();
+        for block in tar.chunks(1 << 20) {
+            gzip.extend(gzip::compress(block).unwrap().deflate);
+        }
+        gzip.extend([3, 0]);
+        gzip.extend(crc32fast::hash(tar).to_le_bytes());
+        gzip.extend((tar.len() as u32).to_le_bytes());
+        gzip
+    }
+
+    fn gzip_accepts(bytes: &[u8]) {
+        let mut child = Command::new("gzip").arg("-t").stdin(Stdio::piped()).spawn().expect("gzip is installed");
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn progress_ends_at_the_size_of_the_tar() {
+        let tree = tree(3 * BLOCK + 512);
+        let seen = std::cell::RefCell::new(Vec::new());
+        let packed = pack(&tree, threads(2), &mut io::sink(), &|done| seen.borrow_mut().push(done)).unwrap();
+        assert_eq!(seen.into_inner(), [BLOCK, 2 * BLOCK, 3 * BLOCK, 3 * BLOCK + 512].map(|done| done as u64));
+        assert_eq!(packed.tar_size, tar_size(&tree).unwrap());
+    }
+
+    /// Fails after a number of bytes.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_output_ends_the_work_and_is_the_one_reported() {
+        // Endless, if nobody stops it.
+        let file = Entry::file(prose(1 << 60), 0o644, 0, 0, 0);
+        let tree: Tree = [(ImagePath::literal("file"), file)].into_iter().collect();
+        for room in [0, 5, BLOCK, 4 * BLOCK] {
+            match pack(&tree, threads(3), &mut Full(room), &|_| {}) {
+                Err(LayerError::Write(cause)) => assert_eq!(cause.kind(), io::ErrorKind::StorageFull),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// A content that gives less than another was promised.
+    struct Shorter(Content);
+
+    impl OpenContent for Shorter {
+        fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+            self.0.open()
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_content_is_reported_and_no_end_is_written() {
+        let file = Entry::file(Content::new(5 << 20, Shorter(prose(4 << 20))), 0o644, 0, 0, 0);
+        let tree: Tree = [(ImagePath::literal("short"), file)].into_iter().collect();
+        let mut out = Vec::new();
+        match pack(&tree, threads(2), &mut out, &|_| {}) {
+            Err(LayerError::Size { path, more: false, .. }) => assert_eq!(path, ImagePath::literal("short")),
+            other => panic!("{other:?}"),
+        }
+        assert!(GzDecoder::new(&out[..]).read_to_end(&mut Vec::new()).is_err());
+    }
+}
