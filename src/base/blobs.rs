@@ -75,6 +75,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Verified<R> {
         if let Some(digester) = &mut self.digester {
             digester.update(new);
             if digester.size() > size {
+                buffer.set_filled(before);
                 return Poll::Ready(Err(invalid(format!("{}: more than the {size} bytes came that were promised", self.digest))));
             }
         }

@@ -1,0 +1,74 @@
+//! Why a base image cannot be used.
+
+use crate::digest::Digest;
+use crate::error::{Fault, Kind};
+use crate::manifest::InvalidManifest;
+
+/// Why a base image cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    /// It is not for the platform that Studio runs.
+    #[error("{image} is not for linux/amd64, which is what SageMaker Studio runs; it is for {}", .found.join(", "))]
+    Platform {
+        /// The image as the user named it.
+        image: String,
+        /// The platforms that it is for.
+        found: Vec<String>,
+    },
+    /// The manifest is none that byoi reads.
+    #[error("the manifest of {image} cannot be used")]
+    Manifest {
+        /// The image as the user named it.
+        image: String,
+        /// Why.
+        #[source]
+        cause: InvalidManifest,
+    },
+    /// Manifest, config and blobs do not fit together.
+    #[error("{image} is damaged: {why}")]
+    Damaged {
+        /// The image as the user named it.
+        image: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// There is no such image in a layout or archive.
+    #[error("{image} is not there: {why}")]
+    Absent {
+        /// The image as the user named it.
+        image: String,
+        /// What is there instead.
+        why: String,
+    },
+    /// A local base is no longer what the lock says.
+    #[error("{image} now has the digest {found}, but the lock says {locked}")]
+    Changed {
+        /// The image as the user named it.
+        image: String,
+        /// What the lock says.
+        locked: Digest,
+        /// What lies there.
+        found: Digest,
+    },
+    /// An archive is compressed as a whole.
+    #[error("{image} is a compressed archive")]
+    Compressed {
+        /// The image as the user named it.
+        image: String,
+    },
+}
+
+impl Fault for BaseError {
+    fn kind(&self) -> Kind {
+        Kind::Input
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            BaseError::Platform { .. } => Some("name an image, or build one, for linux/amd64 (`docker build --platform linux/amd64`)".to_owned()),
+            BaseError::Changed { .. } => Some("run `byoi lock --update base` to take it as it is now".to_owned()),
+            BaseError::Compressed { .. } => Some("unpack it first: its members are read in place (`gunzip FILE`)".to_owned()),
+            BaseError::Manifest { .. } | BaseError::Damaged { .. } | BaseError::Absent { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Bases in an OCI image layout: a directory, or a tar of one.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::archive::Members;
+use super::image::{OpenedImage, select};
+use super::{BaseError, BlobReader, Blobs, Verified};
+use crate::digest::Digest;
+use crate::error::{Error, FileError};
+use crate::manifest::{Descriptor, Document, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE, media_type};
+
+/// The annotation that holds an image's tag.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Indexes may name indexes; more than this deep is no image.
+const MAX_DEPTH: usize = 4;
+
+/// Where a layout's files lie.
+enum Files {
+    Directory(PathBuf),
+    Archive(Members),
+}
+
+/// Opens an image of a layout in a directory.
+///
+/// # Errors
+/// No such image, another platform, a damaged layout.
+pub fn open_directory(name: &str, directory: &Path, tag: Option<&str>, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
+    open(name, Files::Directory(directory.to_owned()), tag, pinned)
+}
+
+/// Opens the image of a layout in a tar.
+///
+/// # Errors
+/// As [`open_directory`].
+pub fn open_archive(name: &str, file: &Path, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
+    open(name, Files::Archive(Members::read(name, file)?), None, pinned)
+}
+
+fn open(name: &str, files: Files, tag: Option<&str>, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
+    let layout = Layout { name: name.to_owned(), files };
+    let top = layout.top(tag)?;
+    let (found, index) = layout.follow(top)?;
+    if let Some(locked) = pinned.filter(|locked| *locked != found) {
+        return Err(BaseError::Changed { image: name.to_owned(), locked, found }.into());
+    }
+    let manifest = layout.small(&found, MAX_MANIFEST_SIZE)?;
+    let config = super::image::manifest_of(name, &manifest)?.config.digest;
+    let config = layout.small(&config, MAX_CONFIG_SIZE)?;
+    Ok(OpenedImage::new(name, index, manifest, config, Arc::new(layout))?)
+}
+
+struct Layout {
+    name: String,
+    files: Files,
+}
+
+impl Layout {
+    /// The digest of the document that the layout's index names for `tag`.
+    fn top(&self, tag: Option<&str>) -> Result<Digest, Error> {
+        let bytes = self.read("index.json", MAX_MANIFEST_SIZE)?;
+        let index: Value = serde_json::from_slice(&bytes).map_err(|error| self.damaged(format!("its index.json is not JSON: {error}")))?;
+        let entries = index.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let tags: BTreeMap<&str, &Value> =
+            entries.iter().filter_map(|entry| Some((entry.get("annotations")?.get(REF_NAME)?.as_str()?, entry))).collect();
+        let absent = |why: String| BaseError::Absent { image: self.name.clone(), why };
+        let known = || if tags.is_empty() { "none".to_owned() } else { tags.keys().copied().collect::<Vec<_>>().join(", ") };
+        let entry = match (tag, entries) {
+            (Some(tag), _) => *tags.get(tag).ok_or_else(|| absent(format!("the layout has no tag `{tag}`; its tags: {}", known())))?,
+            (None, [only]) => only,
+            (None, []) => return Err(absent("the layout is empty".to_owned()).into()),
+            (None, several) => return Err(absent(format!("the layout holds {} images; name one of its tags: {}", several.len(), known())).into()),
+        };
+        let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
+        Ok(digest.parse().map_err(|_| self.damaged(format!("its index.json names `{digest}`, which is no digest")))?)
+    }
+
+    /// The manifest for linux/amd64 below `digest`, and the first index on the way.
+    fn follow(&self, digest: Digest) -> Result<(Digest, Option<Digest>), Error> {
+        let (mut here, mut index) = (digest, None);
+        for _ in 0..MAX_DEPTH {
+            let bytes = self.small(&here, MAX_MANIFEST_SIZE)?;
+            let document = Document::parse(&bytes, None).map_err(|cause| BaseError::Manifest { image: self.name.clone(), cause })?;
+            if matches!(document, Document::Manifest(_)) {
+                return Ok((here, index));
+            }
+            index = index.or(Some(here));
+            here = match &document {
+                // buildx nests: an index whose only entry is an index.
+                Document::Index(entries) if entries.len() == 1 && is_index(&entries[0].descriptor.media_type) => entries[0].descriptor.digest,
+                _ => select(&self.name, &document, here)?,
+            };
+        }
+        Err(self.damaged("its indexes are nested too deep".to_owned()).into())
+    }
+
+    fn small(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, Error> {
+        let bytes = self.read(&blob_path(digest), limit)?;
+        if Digest::of(&bytes) != *digest {
+            return Err(self.damaged(format!("the blob {digest} has other bytes than its digest says")).into());
+        }
+        Ok(bytes)
+    }
+
+    fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let (reader, at) = self.reader(path)?;
+        let mut bytes = Vec::new();
+        reader.take(limit + 1).read_to_end(&mut bytes).map_err(FileError::at("read", at))?;
+        if bytes.len() as u64 > limit {
+            return Err(self.damaged(format!("{path} is larger than {limit} bytes")).into());
+        }
+        Ok(bytes)
+    }
+
+    fn reader(&self, path: &str) -> Result<(Box<dyn Read + Send>, PathBuf), Error> {
+        match &self.files {
+            Files::Directory(directory) => {
+                let at = directory.join(path);
+                let file = File::open(&at).map_err(FileError::at("read", &at))?;
+                Ok((Box::new(file), at))
+            }
+            Files::Archive(members) => Ok((Box::new(members.member(path)?), members.file().to_owned())),
+        }
+    }
+
+    fn damaged(&self, why: String) -> BaseError {
+        BaseError::Damaged { image: self.name.clone(), why }
+    }
+}
+
+fn is_index(media_type: &str) -> bool {
+    [media_type::OCI_INDEX, media_type::DOCKER_LIST].contains(&media_type)
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+impl Blobs for Layout {
+    fn open<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<BlobReader, Error>> {
+        async move {
+            let path = blob_path(&descriptor.digest);
+            let reader: BlobReader = match &self.files {
+                Files::Directory(directory) => {
+                    let at = directory.join(path);
+                    let file = tokio::fs::File::open(&at).await.map_err(FileError::at("read", &at))?;
+                    Box::pin(Verified::new(file, descriptor))
+                }
+                Files::Archive(members) => Box::pin(Verified::new(members.stream(&path)?, descriptor)),
+            };
+            Ok(reader)
+        }
+        .boxed()
+    }
+}
