@@ -38,3 +38,6 @@ pub mod base;
 
 // from a plan to an image
 pub mod assemble;
+
+// where an image goes
+pub mod output;
