@@ -41,3 +41,6 @@ pub mod assemble;
 
 // where an image goes
 pub mod output;
+
+// the command
+pub mod cli;

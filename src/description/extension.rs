@@ -1,5 +1,7 @@
 //! `[[extension]]`: what the editor is extended with.
 
+use std::collections::BTreeSet;
+
 use super::address;
 use super::document::{Findings, View};
 use super::model::{Extension, ExtensionOrigin};
@@ -11,30 +13,24 @@ const REPOSITORY_MAX: usize = 100;
 
 /// Reads all extensions.
 pub(super) fn read(root: &View<'_>, findings: &mut Findings) -> Vec<Extension> {
-    let mut extensions: Vec<Extension> = Vec::new();
+    let mut extensions = Vec::new();
+    let mut requirements = BTreeSet::new();
+    let mut ids = BTreeSet::new();
     for table in root.tables("extension") {
         let sha256 = address::sha256(&table, findings);
         let Some(origin) = origin(&table, findings) else { continue };
-        if let Some(problem) = extensions.iter().find_map(|earlier| conflict(&earlier.origin, &origin)) {
-            findings.error(&table.span, problem);
+        if !requirements.insert(origin.requirement()) {
+            let problem = Problem::new(format!("{} stands twice", origin.requirement())).label("a second time");
+            findings.error(&table.span, problem.help("take one of them out"));
+        } else if let ExtensionOrigin::OpenVsx { id, .. } = &origin
+            && !ids.insert(id.to_lowercase())
+        {
+            let problem = Problem::new(format!("the extension {id} stands twice, in two versions")).label("another version");
+            findings.error(&table.span, problem.help("an editor loads one version of an extension: take one of them out"));
         }
         extensions.push(Extension { span: table.span, origin, sha256 });
     }
     extensions
-}
-
-fn conflict(earlier: &ExtensionOrigin, origin: &ExtensionOrigin) -> Option<Problem> {
-    let doubled = |help: &str| Problem::new(format!("{} stands twice", origin.requirement())).label("a second time").help(help);
-    if earlier == origin {
-        return Some(doubled("take one of them out"));
-    }
-    match (earlier, origin) {
-        (ExtensionOrigin::OpenVsx { id: one, .. }, ExtensionOrigin::OpenVsx { id: other, .. }) if one.eq_ignore_ascii_case(other) => {
-            let problem = Problem::new(format!("the extension {other} stands twice, in two versions")).label("another version");
-            Some(problem.help("an editor loads one version of an extension: take one of them out"))
-        }
-        _ => None,
-    }
 }
 
 fn origin(table: &View<'_>, findings: &mut Findings) -> Option<ExtensionOrigin> {

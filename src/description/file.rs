@@ -1,5 +1,8 @@
 //! `[[file]]`: files, directories and archives.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use globset::GlobBuilder;
 
 use super::document::{Findings, View};
@@ -12,11 +15,13 @@ use crate::image_path::ImagePath;
 /// Reads all files.
 pub(super) fn read(root: &View<'_>, findings: &mut Findings) -> Vec<FileItem> {
     let mut files: Vec<FileItem> = Vec::new();
+    let mut by_target: BTreeMap<ImagePath, FileItem> = BTreeMap::new();
     for table in root.tables("file") {
         let Some(file) = file(&table, findings) else { continue };
-        if let Some(problem) = files.iter().find_map(|earlier| conflict(earlier, &file)) {
-            findings.error(&table.text("target").map_or(table.span.clone(), |target| target.span), problem);
+        if let Some(problem) = conflict(&by_target, &file) {
+            findings.error(&table.value_span("target").unwrap_or(table.span), problem);
         }
+        by_target.entry(file.target.clone()).or_insert_with(|| file.clone());
         files.push(file);
     }
     files
@@ -139,23 +144,23 @@ fn is_single(file: &FileItem) -> bool {
     }
 }
 
-/// What is wrong with two files together. Two directories may be laid in one place: what they hold is compared when it is known.
-fn conflict(earlier: &FileItem, file: &FileItem) -> Option<Problem> {
-    let target = file.target.absolute();
-    if earlier.target == file.target && (is_single(earlier) || is_single(file) || earlier.origin == file.origin) {
-        return Some(Problem::new(format!("{target} is the target of two [[file]]s")).label("a second time").help("take one of them out"));
+/// What is wrong with a file beside earlier ones. Two directories may be laid in one place: what they hold is compared when it is known.
+fn conflict(earlier: &BTreeMap<ImagePath, FileItem>, file: &FileItem) -> Option<Problem> {
+    if let Some(other) = earlier.get(&file.target)
+        && (is_single(other) || is_single(file) || other.origin == file.origin)
+    {
+        let problem = Problem::new(format!("{} is the target of two [[file]]s", file.target.absolute()));
+        return Some(problem.label("a second time").help("take one of them out"));
     }
-    let below = |path: &ImagePath, above: &ImagePath| path != above && path.starts_with(above);
-    let (above, single) = if below(&file.target, &earlier.target) {
-        (&earlier.target, is_single(earlier))
-    } else if below(&earlier.target, &file.target) {
-        (&file.target, is_single(file))
-    } else {
-        return None;
-    };
-    single.then(|| {
-        let problem =
-            Problem::new(format!("{} is a single file, and another [[file]] is laid below it", above.absolute())).label("file and directory");
-        problem.help("change one of the two targets")
-    })
+    let is_file = |path: &ImagePath| earlier.get(path).is_some_and(is_single);
+    let above =
+        file.target.ancestors().find(is_file).or_else(|| (is_single(file) && has_below(earlier, &file.target)).then(|| file.target.clone()))?;
+    let problem = Problem::new(format!("{} is a single file, and another [[file]] is laid below it", above.absolute()));
+    Some(problem.label("file and directory").help("change one of the two targets"))
+}
+
+/// Whether one of the paths lies below `path`: those follow it in the order of paths.
+fn has_below(paths: &BTreeMap<ImagePath, FileItem>, path: &ImagePath) -> bool {
+    let mut after = paths.range((Bound::Excluded(path), Bound::Unbounded));
+    after.next().is_some_and(|(next, _)| next.starts_with(path))
 }

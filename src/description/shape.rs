@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::de::DeValue;
 
 use super::document::{Findings, View, integer};
-use super::grammar::{Form, SCHEMA, Table, Value};
+use super::grammar::{Form, ROOT, SCHEMA, Table, Value};
 use crate::error::Problem;
 
 /// Words of other languages for what a description cannot say, and why.
@@ -118,8 +118,7 @@ fn out_of_range(key: &str, least: i64, most: i64) -> Problem {
 fn missing(table: &Table, key: &str) -> Problem {
     let example = table.key(key).map_or("", |key| key.example);
     let place = if table.header.is_empty() { "the description".to_owned() } else { format!("this {}", table.header) };
-    let label = if table.header.is_empty() { String::new() } else { format!("no `{key}` below") };
-    Problem::new(format!("{place} has no `{key}`")).label(label).help(format!("add a line such as: {key} = {example}"))
+    Problem::new(format!("{place} has no `{key}`")).label(format!("no `{key}` below")).help(format!("add a line such as: {key} = {example}"))
 }
 
 fn unknown_key(key: &str, table: &Table) -> Problem {
@@ -132,8 +131,8 @@ fn unknown_key(key: &str, table: &Table) -> Problem {
         return Problem::new(format!("a description cannot say `{key}`: {why}")).label("not in the language").help("take this key out");
     }
     let problem = Problem::new(format!("{place} has no key `{key}`")).label("unknown key");
-    if let Some(home) = elsewhere(key, table) {
-        return problem.help(format!("`{key}` belongs to {home}; keys without a table stand above the first header"));
+    if let Some(help) = elsewhere(key, table) {
+        return problem.help(help);
     }
     match nearest(key, table.keys.iter().map(|key| key.name)) {
         Some(near) => problem.label(format!("did you mean `{near}`?")).help(format!("write `{near}`, or take the key out")),
@@ -141,17 +140,23 @@ fn unknown_key(key: &str, table: &Table) -> Problem {
     }
 }
 
-/// The table that has the key, where `table` has not.
-fn elsewhere(key: &str, table: &Table) -> Option<&'static str> {
-    let tables = super::grammar::ROOT.keys.iter().filter_map(|key| match key.value {
+/// Where a key belongs that stands in the wrong table, as help.
+fn elsewhere(key: &str, table: &Table) -> Option<String> {
+    if !table.header.is_empty()
+        && let Some(known) = ROOT.key(key)
+    {
+        return Some(match known.value {
+            Value::Tables(inner) => header_help(inner.header),
+            Value::Table(_) | Value::TextMap | Value::AnyMap => header_help(&format!("[{key}]")),
+            _ => format!("move `{key}` to the top of the file, above the first header"),
+        });
+    }
+    let tables = ROOT.keys.iter().filter_map(|key| match key.value {
         Value::Table(table) | Value::Tables(table) => Some(table),
         _ => None,
     });
-    let home = tables.into_iter().find(|home| home.header != table.header && home.key(key).is_some());
-    match home {
-        Some(home) => Some(home.header),
-        None => (!table.header.is_empty() && super::grammar::ROOT.key(key).is_some()).then_some("the top level of the file"),
-    }
+    let home = tables.into_iter().find(|home| home.header != table.header && home.key(key).is_some())?;
+    Some(format!("`{key}` belongs to {}", home.header))
 }
 
 /// The known word that is nearest to `word`, if one is near.
