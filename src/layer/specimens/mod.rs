@@ -1,7 +1,14 @@
 //! Contents and trees for tests, here and end to end.
 
+mod golden;
+mod sketch;
+mod trees;
+
 use std::io::{self, Read};
 use std::sync::Arc;
+
+pub use golden::{GOLDEN, Golden};
+pub use trees::{not_for_add, trees};
 
 use super::{Content, OpenContent};
 
@@ -20,8 +27,13 @@ pub fn noise(size: u64) -> Content {
 
 /// `size` bytes that deflate makes smaller, and that no two blocks of a layer have alike.
 pub fn prose(size: u64) -> Content {
-    let words = (0..(1u32 << 20) / 4 + 1237).flat_map(|n| (n.wrapping_mul(n) % 1_000_003).to_be_bytes());
-    Content::new(size, Repeated { pattern: words.collect(), size })
+    let mut bytes = vec![0; (1 << 20) + 4099];
+    let mut noise = noise(u64::MAX).open().expect("made in memory");
+    noise.read_exact(&mut bytes).expect("endless");
+    for byte in &mut bytes {
+        *byte &= 0x1f;
+    }
+    Content::new(size, Repeated { pattern: bytes.into(), size })
 }
 
 /// A pattern, over and over.
