@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
+use super::grammar::Form;
 use super::model::Spanned;
 use crate::error::{Problem, Source};
 
@@ -88,6 +89,11 @@ impl<'a> View<'a> {
     /// Where the key's value stands.
     pub(super) fn value_span(&self, key: &str) -> Option<Range<usize>> {
         self.value(key).map(|(_, span)| span)
+    }
+
+    /// Where the value of the key stands that chose the table's form; the header where none did.
+    pub(super) fn origin_span(&self, forms: &[Form]) -> Range<usize> {
+        forms.iter().find_map(|form| self.value_span(form.key)).unwrap_or_else(|| self.span.clone())
     }
 
     pub(super) fn text(&self, key: &str) -> Option<Spanned<&'a str>> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::address;
 use super::document::{Findings, View};
+use super::grammar::EXTENSION;
 use super::model::{Extension, ExtensionOrigin};
 use crate::error::Problem;
 
@@ -28,7 +29,7 @@ pub(super) fn read(root: &View<'_>, findings: &mut Findings) -> Vec<Extension> {
             let problem = Problem::new(format!("the extension {id} stands twice, in two versions")).label("another version");
             findings.error(&table.span, problem.help("an editor loads one version of an extension: take one of them out"));
         }
-        extensions.push(Extension { span: table.span, origin, sha256 });
+        extensions.push(Extension { span: table.origin_span(EXTENSION.forms), origin, sha256 });
     }
     extensions
 }

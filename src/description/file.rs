@@ -6,6 +6,7 @@ use std::ops::Bound;
 use globset::GlobBuilder;
 
 use super::document::{Findings, View};
+use super::grammar::FILE;
 use super::model::{FileItem, FileOrigin, Spanned, Unpack};
 use super::{address, target};
 use crate::contract::MAX_ID;
@@ -38,7 +39,7 @@ fn file(table: &View<'_>, findings: &mut Findings) -> Option<FileItem> {
     if unpack.is_some() {
         check_unpacked(table, findings);
     }
-    Some(FileItem { span: table.span.clone(), origin: origin?, target: target?, mode, owner: owner.unwrap_or((0, 0)), exclude, unpack })
+    Some(FileItem { span: table.origin_span(FILE.forms), origin: origin?, target: target?, mode, owner: owner.unwrap_or((0, 0)), exclude, unpack })
 }
 
 /// The value at `key`, as `parse` reads it.

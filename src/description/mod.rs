@@ -11,6 +11,8 @@ mod extension;
 mod file;
 pub mod grammar;
 mod model;
+mod reference;
+mod schema;
 mod settings;
 mod shape;
 mod target;
@@ -21,9 +23,16 @@ mod variables;
 use std::sync::Arc;
 
 pub use model::*;
+pub use reference::reference;
+pub use schema::schema;
 
 use crate::error::{Invalid, Source};
 use document::{Findings, View};
+
+/// The starting description that `byoi init` writes: short, with commented examples.
+pub fn template() -> &'static str {
+    include_str!("template.toml")
+}
 
 /// Reads a description. `name` is the file's name for messages.
 ///

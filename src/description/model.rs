@@ -55,7 +55,7 @@ pub struct Description {
 /// One `[[extension]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extension {
-    /// Where its table's header stands.
+    /// Where its origin stands: the value of `github`, `open-vsx`, `url` or `path`.
     pub span: Range<usize>,
     /// Where it comes from.
     pub origin: ExtensionOrigin,
@@ -103,7 +103,7 @@ impl ExtensionOrigin {
 /// One `[[file]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileItem {
-    /// Where its table's header stands.
+    /// Where its origin stands: the value of `source`, `content` or `url`.
     pub span: Range<usize>,
     /// Where the bytes come from.
     pub origin: FileOrigin,

@@ -55,8 +55,9 @@ fn values_know_their_places() {
     let text = |span: &std::ops::Range<usize>| &description.source.text[span.clone()];
     assert_eq!(text(&description.base.span), "\"public.ecr.aws/sagemaker/sagemaker-distribution:4.4.1-cpu\"");
     assert_eq!(text(&description.env["EDITOR"].span), "\"nano\"");
-    assert!(description.extensions.iter().all(|extension| text(&extension.span) == "[[extension]]"));
-    assert!(description.files.iter().all(|file| text(&file.span) == "[[file]]"));
+    let extensions: Vec<_> = description.extensions.iter().map(|extension| text(&extension.span)).collect();
+    assert_eq!(extensions, ["\"VSCodeVim/Vim\"", "\"ms-python.python\"", "\"https://example.com/x.vsix\"", "\"./extensions/mine.vsix\""]);
+    assert_eq!((text(&description.files[0].span), text(&description.files[2].span)), ("\"etc/pip.conf\"", "\"\"\"\nhello\n\"\"\""));
     assert_eq!(text(&description.editor.as_ref().unwrap().span), "[editor]");
     assert_eq!(text(&description.sudo.as_ref().unwrap().span), "true");
 }
@@ -92,4 +93,18 @@ fn origins_read_as_written() {
     let description = read(&with("[[extension]]\nurl = \"http://localhost:8080/x.vsix\"\n"));
     assert_eq!(description.extensions[0].origin, ExtensionOrigin::Url("http://localhost:8080/x.vsix".parse().unwrap()));
     assert!(description.warnings.is_empty());
+}
+
+#[test]
+fn the_template_reads_with_and_without_its_examples() {
+    let template = crate::description::template();
+    let description = read(template);
+    assert!(description.extensions.is_empty() && description.files.is_empty() && description.warnings.is_empty());
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    let full = read(&template.lines().map(uncommented).collect::<Vec<_>>().join("\n"));
+    assert_eq!((full.extensions.len(), full.files.len(), full.env.len(), full.labels.len()), (3, 2, 2, 1));
+    assert!(full.warnings.is_empty() && full.sudo.is_some() && !full.machine_settings.is_empty() && !full.user_settings.is_empty());
 }

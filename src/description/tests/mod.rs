@@ -1,6 +1,7 @@
 //! What a description can say, and what it is told when it cannot.
 
 mod accepted;
+mod arbitrary;
 
 use crate::description::{Description, parse};
 
