@@ -1,5 +1,7 @@
 //! All end-to-end tests, one file a promise.
 
 mod buildkit_tar;
+mod json_schema;
+mod language_documents;
 mod structure;
 mod wrong_descriptions;

@@ -6,10 +6,10 @@ use byoi::description::parse;
 use byoi::error::{Error, Problem};
 
 /// A wrong description, named by the rule that it breaks.
-type Case = (&'static str, &'static str);
+pub type Case = (&'static str, &'static str);
 
 /// `text` with the two lines that every description has, where it has not its own.
-fn whole(text: &str) -> String {
+pub fn whole(text: &str) -> String {
     let text = text.trim_start_matches('\n');
     match text.contains("base = ") || text.contains("schema = ") {
         true => text.to_owned(),
@@ -60,39 +60,39 @@ fn toml() {
     );
 }
 
+/// Descriptions that the JSON Schema refuses too.
+pub const SHAPE: &[Case] = &[
+    ("schema is required", "base = \"scratch\"\n"),
+    ("base is required", "schema = 1\n"),
+    ("schema is one that this byoi knows", "schema = 2\nbase = \"scratch\"\nwhat-version-2-has = true\n"),
+    ("schema is a number", "schema = \"1\"\nbase = \"scratch\"\n"),
+    ("a misspelt key at the top level", "schema = 1\nbsae = \"x\"\nbase = \"scratch\"\n"),
+    ("a misspelt table", "[setings.user]\n\"a.b\" = 1\n"),
+    ("a misspelt key in a table", "[[file]]\nsource = \"a\"\ntraget = \"/a\"\ntarget = \"/a\"\n"),
+    ("an underscore for a hyphen", "[editor]\nbase_path = \"/codeeditor/default\"\n"),
+    ("a key like no other", "[account]\ncolour = \"blue\"\n"),
+    ("a key of another table", "[account]\nlayers = 3\n"),
+    ("a top-level key below a header", "[image]\nlabels = { team = \"ide\" }\n"),
+    ("conda is not built yet", "[conda]\npackages = [\"scrapy\"]\n"),
+    ("the user is fixed", "schema = 1\nuser = \"root\"\nbase = \"scratch\"\n"),
+    ("nothing is run", "schema = 1\nrun = [\"apt-get update\"]\nbase = \"scratch\"\n"),
+    ("one table where several are meant", "[file]\nsource = \"a\"\ntarget = \"/a\"\n"),
+    ("several tables where one is meant", "[[env]]\nA = \"1\"\n"),
+    ("a string where a table is meant", "schema = 1\neditor = \"vim\"\nbase = \"scratch\"\n"),
+    ("a table where a string is meant", "schema = 1\n[base]\nimage = \"ubuntu\"\n"),
+    ("a number where a variable's text is meant", "[env]\nTHREADS = 8\n"),
+    ("a boolean where a label's text is meant", "[labels]\n\"com.example.tested\" = true\n"),
+    ("a string where a boolean is meant", "[account]\nsudo = \"yes\"\n"),
+    ("a string where a list is meant", "[editor]\narguments = \"--disable-telemetry\"\n"),
+    ("a number in a list of strings", "[editor]\narguments = [\"--log\", 3]\n"),
+    ("a number where a mode is meant", "[[file]]\nsource = \"a\"\ntarget = \"/a\"\nmode = 644\n"),
+    ("at least one layer", "[image]\nlayers = 0\n"),
+    ("at most a hundred layers", "[image]\nlayers = 101\n"),
+];
+
 #[test]
 fn shape() {
-    assert_shown(
-        "shape",
-        rendered(&[
-            ("schema is required", "base = \"scratch\"\n"),
-            ("base is required", "schema = 1\n"),
-            ("schema is one that this byoi knows", "schema = 2\nbase = \"scratch\"\nwhat-version-2-has = true\n"),
-            ("schema is a number", "schema = \"1\"\nbase = \"scratch\"\n"),
-            ("a misspelt key at the top level", "schema = 1\nbsae = \"x\"\nbase = \"scratch\"\n"),
-            ("a misspelt table", "[setings.user]\n\"a.b\" = 1\n"),
-            ("a misspelt key in a table", "[[file]]\nsource = \"a\"\ntraget = \"/a\"\ntarget = \"/a\"\n"),
-            ("an underscore for a hyphen", "[editor]\nbase_path = \"/codeeditor/default\"\n"),
-            ("a key like no other", "[account]\ncolour = \"blue\"\n"),
-            ("a key of another table", "[account]\nlayers = 3\n"),
-            ("a top-level key below a header", "[image]\nlabels = { team = \"ide\" }\n"),
-            ("conda is not built yet", "[conda]\npackages = [\"scrapy\"]\n"),
-            ("the user is fixed", "schema = 1\nuser = \"root\"\nbase = \"scratch\"\n"),
-            ("nothing is run", "schema = 1\nrun = [\"apt-get update\"]\nbase = \"scratch\"\n"),
-            ("one table where several are meant", "[file]\nsource = \"a\"\ntarget = \"/a\"\n"),
-            ("several tables where one is meant", "[[env]]\nA = \"1\"\n"),
-            ("a string where a table is meant", "schema = 1\neditor = \"vim\"\nbase = \"scratch\"\n"),
-            ("a table where a string is meant", "schema = 1\n[base]\nimage = \"ubuntu\"\n"),
-            ("a number where a variable's text is meant", "[env]\nTHREADS = 8\n"),
-            ("a boolean where a label's text is meant", "[labels]\n\"com.example.tested\" = true\n"),
-            ("a string where a boolean is meant", "[account]\nsudo = \"yes\"\n"),
-            ("a string where a list is meant", "[editor]\narguments = \"--disable-telemetry\"\n"),
-            ("a number in a list of strings", "[editor]\narguments = [\"--log\", 3]\n"),
-            ("a number where a mode is meant", "[[file]]\nsource = \"a\"\ntarget = \"/a\"\nmode = 644\n"),
-            ("at least one layer", "[image]\nlayers = 0\n"),
-            ("at most a hundred layers", "[image]\nlayers = 101\n"),
-        ]),
-    );
+    assert_shown("shape", rendered(SHAPE));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::model::Lock;
 use crate::description::{Description, ExtensionOrigin, FileOrigin};
 use crate::digest::Digest;
+use crate::error::Problem;
 
 /// One reason for which a lock is not current.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,18 @@ impl fmt::Display for Stale {
             Stale::OtherDigest { what, requirement, demanded, locked, .. } => {
                 write!(f, "the {what} {requirement} is locked as {locked}, and the description demands {demanded}")
             }
+        }
+    }
+}
+
+impl Stale {
+    /// The reason as an error at its place in `description`, where it has one.
+    pub fn problem(&self, description: &Description) -> Problem {
+        let problem = Problem::new(self.to_string()).help("run `byoi lock`, and commit the lock that it writes");
+        match self {
+            Stale::Unasked { .. } => problem,
+            Stale::Missing { span, .. } => problem.at(&description.source, span.clone()).label("not locked"),
+            Stale::OtherDigest { span, .. } => problem.at(&description.source, span.clone()).label("locked with other bytes"),
         }
     }
 }
