@@ -27,6 +27,9 @@ pub mod lock;
 // bytes
 pub mod layer;
 
+// foreign archives
+pub mod archive;
+
 // what an image is made of
 pub mod plan;
 
