@@ -39,6 +39,9 @@ pub mod store;
 // the base image
 pub mod base;
 
+// the components
+pub mod extension;
+
 // from a plan to an image
 pub mod assemble;
 

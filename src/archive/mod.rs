@@ -29,7 +29,10 @@ impl Limits {
             return Err(ArchiveError::whole(format!("it unpacks to more than {} MiB", self.total >> 20)));
         }
         if total > Self::SMALL && total / self.ratio > packed {
-            return Err(ArchiveError::whole(format!("it unpacks to more than {} times its size, as an archive does that is made to do harm", self.ratio)));
+            return Err(ArchiveError::whole(format!(
+                "it unpacks to more than {} times its size, as an archive does that is made to do harm",
+                self.ratio
+            )));
         }
         Ok(())
     }
