@@ -2,3 +2,8 @@
 
 pub mod engine;
 pub mod javascript;
+mod manifest;
+mod vsix;
+
+pub use manifest::{Manifest, ManifestError};
+pub use vsix::{Node, SIZE_MAX, Vsix, VsixError};
