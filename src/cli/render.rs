@@ -32,6 +32,8 @@ impl Default for Style {
 const MAX_PROBLEMS: usize = 100;
 /// Bytes of a line up to which it is shown; of a longer one, as machines write them, only the place is named.
 const MAX_LINE: usize = 1000;
+/// Characters of a message, a label or a way out: longer ones repeat foreign text.
+const MAX_MESSAGE: usize = 1000;
 
 /// An error as text for a terminal, ending in a line break.
 pub fn render(error: &Error, style: Style) -> String {
@@ -188,7 +190,9 @@ fn is_active(c: char) -> bool {
 }
 
 fn harmless(text: &str) -> String {
-    without_credentials(text).chars().map(|c| if is_active(c) { '\u{fffd}' } else { c }).collect()
+    let text = without_credentials(text);
+    let shown = text.chars().take(MAX_MESSAGE).map(|c| if is_active(c) { '\u{fffd}' } else { c });
+    shown.chain(text.chars().nth(MAX_MESSAGE).map(|_| '…')).collect()
 }
 
 /// As [`harmless`], with replacements of the same number of bytes, so that places stay right.
@@ -267,6 +271,8 @@ mod tests {
         let long = format!("a = \"{}\"\n", "x".repeat(5000));
         let text = render(&at(&long, 4..5000), Style::default());
         assert!(text.len() < 300 && text.contains("byoi.toml:1:5"), "{text}");
+        let text = render(&Error::input(Problem::new("x".repeat(5000))), Style::default());
+        assert!(text.len() < 1200 && text.contains('…'), "{text}");
         let many = "b = 1\n".repeat(1000);
         assert!(render(&at(&many, 0..6000), Style::default()).lines().count() < 10);
     }

@@ -159,8 +159,14 @@ fn elsewhere(key: &str, table: &Table) -> Option<String> {
     Some(format!("`{key}` belongs to {}", home.header))
 }
 
+/// Longest word for which a near one is looked for: comparing takes memory by the product of the lengths.
+const MAX_WORD: usize = 40;
+
 /// The known word that is nearest to `word`, if one is near.
 fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > MAX_WORD {
+        return None;
+    }
     let word = word.to_lowercase().replace('_', "-");
     let limit = (word.chars().count() / 3).max(1);
     known.map(|near| (strsim::damerau_levenshtein(&word, near), near)).filter(|(distance, _)| *distance <= limit).min().map(|(_, near)| near)

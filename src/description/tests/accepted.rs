@@ -108,3 +108,11 @@ fn the_template_reads_with_and_without_its_examples() {
     assert_eq!((full.extensions.len(), full.files.len(), full.env.len(), full.labels.len()), (3, 2, 2, 1));
     assert!(full.warnings.is_empty() && full.sudo.is_some() && !full.machine_settings.is_empty() && !full.user_settings.is_empty());
 }
+
+#[test]
+fn line_ends_and_marks_of_other_systems_move_no_place() {
+    let text = format!("\u{feff}{}", with("[env]\nA = \"é\"\nB = \"2\"\n").replace('\n', "\r\n"));
+    let description = read(&text);
+    assert_eq!(&text[description.env["B"].span.clone()], "\"2\"");
+    assert_eq!(&text[description.base.span.clone()], "\"scratch\"");
+}
