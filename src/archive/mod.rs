@@ -1,9 +1,13 @@
 //! Foreign archives: which members they hold, held against limits, and their contents by offset. Knows nothing of what an archive is for.
 
 mod error;
+mod tar;
+mod unpack;
 mod zip;
 
 pub use error::ArchiveError;
+pub use tar::{Packing, TarMember, read_tar};
+pub use unpack::unpack;
 pub use zip::{ZipMember, read_zip};
 
 use std::io::{self, Read};
