@@ -3,44 +3,99 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use byoi::image_path::ImagePath;
-use byoi::layer::specimens::{GOLDEN, trees};
+use byoi::layer::specimens::{Family, GOLDEN, far_times, trees, whiteouts};
 use byoi::layer::{Entry, Node, Tree, diff_id};
 use tar::{Builder, EntryType, Header};
+use tempfile::TempDir;
 
 #[test]
 fn awkward_trees_have_buildkits_diff_ids() {
     let trees = trees();
     assert!(trees.len() >= 30);
-    let theirs = buildkit_diff_ids(trees.iter().map(|(_, tree)| tree));
+    let context = tempfile::tempdir().unwrap();
+    let mut dockerfile = String::new();
+    for (number, (_, tree)) in trees.iter().enumerate() {
+        archive(tree, &context.path().join(format!("{number}.tar")));
+        dockerfile += &format!("FROM scratch AS tree{number}\nADD {number}.tar /\n");
+    }
+    compare(&Daemon::lease("classic"), &trees, context.path(), &dockerfile);
+}
+
+/// Times that no archive brings in: a step sets them.
+#[test]
+fn far_times_have_buildkits_diff_ids() {
+    let trees = far_times();
+    let daemon = Daemon::lease("classic");
+    let (context, mut dockerfile) = daemon.busybox();
+    for (number, (_, tree)) in trees.iter().enumerate() {
+        fs::write(context.path().join(format!("{number}.sh")), script("/out", tree)).unwrap();
+        dockerfile += &format!("FROM tools AS work{number}\nCOPY {number}.sh /script\nRUN --network=none [\"/bin/busybox\", \"sh\", \"/script\"]\n");
+        dockerfile += &format!("FROM scratch AS tree{number}\nCOPY --from=work{number} /out/ /\n");
+    }
+    compare(&daemon, &trees, context.path(), &dockerfile);
+}
+
+/// Deletions, as a step makes them over what another step made.
+#[test]
+fn whiteouts_have_buildkits_diff_ids() {
+    let trees = whiteouts();
+    let daemon = Daemon::lease("containerd");
+    let (context, mut dockerfile) = daemon.busybox();
+    for (number, (_, tree)) in trees.iter().enumerate() {
+        let deleted = tree.iter().filter(|(_, entry)| matches!(entry.node, Node::Whiteout)).map(|(path, _)| path.absolute());
+        let before = deleted.map(|path| format!("/bin/busybox mkdir -p $(/bin/busybox dirname {path}); echo >{path}\n")).collect::<String>();
+        fs::write(context.path().join(format!("before{number}.sh")), before).unwrap();
+        fs::write(context.path().join(format!("{number}.sh")), script("/", tree)).unwrap();
+        dockerfile += &format!("FROM tools AS tree{number}\nCOPY before{number}.sh {number}.sh /\n");
+        for script in [format!("before{number}"), number.to_string()] {
+            dockerfile += &format!("RUN --network=none [\"/bin/busybox\", \"sh\", \"/{script}.sh\"]\n");
+        }
+    }
+    compare(&daemon, &trees, context.path(), &dockerfile);
+}
+
+/// Builds the stages `tree0`, `tree1`, …; the diff id of the last layer must be ours and the committed one.
+fn compare(daemon: &Daemon, trees: &Family, context: &Path, dockerfile: &str) {
+    fs::write(context.join("Dockerfile"), dockerfile).unwrap();
     let mut wrong = Vec::new();
-    for ((name, tree), theirs) in trees.iter().zip(&theirs) {
+    for (number, (name, tree)) in trees.iter().enumerate() {
+        let theirs = daemon.layer_of(context, &format!("tree{number}"));
         let ours = diff_id(tree).unwrap();
         let golden = GOLDEN.iter().find(|golden| golden.name == *name).map(|golden| golden.diff_id);
-        if ours.to_string() != *theirs || golden != Some(&ours.hex()) {
+        if ours.to_string() != theirs || golden != Some(&ours.hex()) {
             wrong.push(format!("{name}: BuildKit {theirs}, byoi {ours}, committed {golden:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The diff id of each tree as BuildKit gives it.
-fn buildkit_diff_ids<'a>(trees: impl Iterator<Item = &'a Tree>) -> Vec<String> {
-    let context = tempfile::tempdir().unwrap();
-    let mut dockerfile = String::new();
-    let mut stages = Vec::new();
-    for (number, tree) in trees.enumerate() {
-        let name = format!("tree{number}");
-        archive(tree, &context.path().join(format!("{name}.tar")));
-        dockerfile += &format!("FROM scratch AS {name}\nADD {name}.tar /\n");
-        stages.push(name);
+/// Shell commands that make a tree of root's plain files, directories and deletions at `root`; times from below up, as making a file changes its
+/// directory's.
+fn script(root: &str, tree: &Tree) -> String {
+    let mut script = format!("set -e; b() {{ /bin/busybox \"$@\"; }}; b mkdir -p {root}; cd {root}\n");
+    let mut times = String::new();
+    for (path, entry) in tree.iter() {
+        assert_eq!((entry.uid, entry.gid), (0, 0));
+        match &entry.node {
+            Node::Directory => script += &format!("b mkdir -p {path}\n"),
+            Node::File(content) => {
+                let mut text = String::new();
+                content.open().unwrap().read_to_string(&mut text).unwrap();
+                script += &format!("b printf %s '{text}' >{path}\n");
+            }
+            Node::Whiteout => {
+                script += &format!("b rm {path}\n");
+                continue;
+            }
+            other => panic!("{other:?}"),
+        }
+        times = format!("b chmod {:o} {path}; b touch -d @{} {path}\n", entry.mode, entry.mtime) + &times;
     }
-    fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
-    let daemon = Daemon::lease();
-    stages.iter().map(|stage| daemon.layer_of(context.path(), stage)).collect()
+    script + &times
 }
 
 /// A dockerd that lives as long as somebody leases it.
@@ -50,11 +105,26 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn lease() -> Self {
+    /// A context for `docker build`, and the beginning of its Dockerfile: a stage `tools` that has busybox.
+    fn busybox(&self) -> (TempDir, String) {
+        let work = std::env::var_os("BYOI_WORK").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".work"), PathBuf::from);
+        let context = tempfile::tempdir().unwrap();
+        fs::copy(work.join("docker-trixie/root/usr/bin/busybox"), context.path().join("busybox")).unwrap();
+        (context, "FROM scratch AS tools\nCOPY busybox /bin/busybox\n".to_owned())
+    }
+
+    /// With images in the `classic` or the `containerd` store.
+    fn lease(store: &str) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/docker-trixie");
         // `cat` ends, and with it the lease, when this process does, however it ends.
         let holder = r#"echo "$DOCKER_HOST"; exec cat"#;
-        let mut lease = Command::new(script).args(["run", "sh", "-c", holder]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lease = Command::new(script)
+            .args(["run", "sh", "-c", holder])
+            .env("BYOI_DOCKER_STORE", store)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut host = String::new();
         BufReader::new(lease.stdout.take().unwrap()).read_line(&mut host).unwrap();
         assert!(host.starts_with("unix://"), "hack/docker-trixie did not start the daemon");
@@ -68,13 +138,13 @@ impl Daemon {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Builds one stage and gives the diff id of its only layer.
+    /// Builds one stage and gives the diff id of its last layer.
     fn layer_of(&self, context: &Path, stage: &str) -> String {
         let context = context.to_str().unwrap();
         let image = self.docker(&["build", "--quiet", "--no-cache", "--target", stage, context]);
         let layers = self.docker(&["image", "inspect", "--format", "{{join .RootFS.Layers \" \"}}", &image]);
         self.docker(&["image", "rm", &image]);
-        layers
+        layers.split(' ').next_back().unwrap().to_owned()
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 pub use golden::{GOLDEN, Golden};
-pub use trees::{not_for_add, trees};
+pub use trees::{Family, far_times, trees, whiteouts};
 
 use super::{Content, OpenContent};
 

@@ -5,28 +5,37 @@ use super::{noise, prose};
 use crate::layer::{Entry, Tree};
 
 /// Trees that `ADD` of a Dockerfile can carry into BuildKit unchanged.
-pub fn trees() -> Vec<(&'static str, Tree)> {
+pub fn trees() -> Family {
     let families =
         [plain(), names(), splits(), other_alphabets(), symlinks(), hard_links(), modes_and_owners(), times(), capabilities(), sizes(), together()];
     families.into_iter().flatten().collect()
 }
 
-/// Trees that BuildKit writes only as the work of a build's steps: an archive has no whiteouts for it, and `ADD` makes times before 1970 and after
-/// 2262 to 1970.
-pub fn not_for_add() -> Vec<(&'static str, Tree)> {
-    let gone = |path: &str| Sketch::new().put(path, Entry::whiteout());
+/// Trees with times that `ADD` makes to 1970 (before that year, and after 2262): BuildKit gets them as the work of a build's steps.
+pub fn far_times() -> Family {
     vec![
-        ("whiteouts", gone("etc/old").put("etc/a", Entry::whiteout()).file("etc/b").put("top", Entry::whiteout()).tree()),
-        ("whiteout with a long name", gone(&["w".repeat(100), "x".repeat(97)].join("/")).put("y".repeat(96), Entry::whiteout()).tree()),
         (
             "times after 2262",
             Sketch::new().put("a", at(9_223_372_037)).put("b", at(15_032_385_535)).put("d", Entry { mtime: 12_000_000_000, ..directory() }).tree(),
         ),
-        ("times before 1970", Sketch::new().put("a", at(-1)).put("b", at(-2_000_000_000)).put("d", Entry { mtime: -86_400, ..directory() }).tree()),
+        ("times before 1970", Sketch::new().put("a", at(-2)).put("b", at(-2_000_000_000)).put("d", Entry { mtime: -86_400, ..directory() }).tree()),
     ]
 }
 
-type Family = Vec<(&'static str, Tree)>;
+/// Deletions. Docker's classic layer store writes them in another way; docker with containerd's store, and BuildKit itself, as we do.
+pub fn whiteouts() -> Family {
+    let gone = |path: &str| Sketch::new().put(path, Entry::whiteout());
+    vec![
+        ("whiteouts", gone("opt/old").put("opt/a", Entry::whiteout()).file("opt/b").put("top", Entry::whiteout()).tree()),
+        (
+            "whiteouts with long names",
+            gone(&["w".repeat(100), "x".repeat(97)].join("/")).put("y".repeat(96), Entry::whiteout()).put("y".repeat(97), Entry::whiteout()).tree(),
+        ),
+    ]
+}
+
+/// Trees by name.
+pub type Family = Vec<(&'static str, Tree)>;
 
 fn plain() -> Family {
     vec![
