@@ -2,8 +2,12 @@
 
 pub mod engine;
 pub mod javascript;
+mod lay;
+mod list;
 mod manifest;
 mod vsix;
 
+pub use lay::{Extension, Form, LayError};
+pub use list::{ExtensionList, ListError};
 pub use manifest::{Manifest, ManifestError};
 pub use vsix::{Node, SIZE_MAX, Vsix, VsixError};
