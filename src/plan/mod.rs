@@ -3,6 +3,7 @@
 
 mod component;
 mod directories;
+mod fixed;
 mod key;
 mod layers;
 mod tree;
@@ -10,5 +11,6 @@ mod tree;
 pub use crate::inputs::Inputs;
 pub use component::{Component, Laid, MTIME};
 pub use directories::{DirectoryTable, LinkError, compress};
+pub use fixed::Fixed;
 pub use layers::{Components, Plan, PlannedLayer};
 pub use tree::{Conflict, build as build_tree, check_claims};
