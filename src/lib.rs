@@ -40,7 +40,9 @@ pub mod store;
 pub mod base;
 
 // the components
+pub mod account;
 pub mod extension;
+pub mod settings;
 
 // from a plan to an image
 pub mod assemble;

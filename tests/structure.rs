@@ -26,6 +26,7 @@ const ROOMS: &[&str] = &[
     "base",
     "account",
     "entrypoint",
+    "settings",
     "file",
     "extension",
     "resolve",
