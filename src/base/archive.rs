@@ -1,9 +1,9 @@
 //! Members of a plain tar, read in place: an index of offsets, nothing is unpacked.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use crate::layer::FileRange;
 const MAX_MEMBERS: usize = 100_000;
 /// Links between members that are followed; `docker save` of older versions writes one.
 const MAX_LINKS: usize = 4;
+/// Most bytes of headers, long names and records that one member may have.
+const MAX_HEADERS: u64 = 1 << 20;
 
 enum Member {
     File { offset: u64, size: u64 },
@@ -39,9 +41,13 @@ impl Members {
     /// # Errors
     /// A file that is no plain tar.
     pub fn read(image: &str, path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(FileError::at("read", path))?;
-        let mut magic = [0; 4];
-        if file.read_at(&mut magic, 0).is_ok() && (magic.starts_with(&[0x1f, 0x8b]) || magic == [0x28, 0xb5, 0x2f, 0xfd]) {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(BaseError::Absent { image: image.to_owned(), why: format!("there is no file {}", path.display()) }.into());
+            }
+            opened => opened.map_err(FileError::at("read", path))?,
+        };
+        if is_compressed(&file).map_err(FileError::at("read", path))? {
             return Err(BaseError::Compressed { image: image.to_owned() }.into());
         }
         let members =
@@ -67,7 +73,25 @@ impl Members {
                 None => break,
             }
         }
-        Err(BaseError::Damaged { image: self.image.clone(), why: format!("the archive has no member `{name}`") }.into())
+        Err(self.damaged(format!("the archive has no member `{name}`")).into())
+    }
+
+    /// A member as a whole.
+    ///
+    /// # Errors
+    /// As [`Members::member`], and for a member of more than `limit` bytes.
+    pub fn small(&self, name: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let mut range = self.member(name)?;
+        if range.size > limit {
+            return Err(self.damaged(format!("its member `{name}` is larger than {limit} bytes")).into());
+        }
+        let mut bytes = Vec::new();
+        range.read_to_end(&mut bytes).map_err(FileError::at("read", &self.path))?;
+        Ok(bytes)
+    }
+
+    pub(super) fn damaged(&self, why: String) -> BaseError {
+        BaseError::Damaged { image: self.image.clone(), why }
     }
 
     /// The bytes of a member, for async readers.
@@ -79,10 +103,41 @@ impl Members {
     }
 }
 
+/// Whether the whole file is gzip, zstd, xz or bzip2.
+fn is_compressed(file: &File) -> io::Result<bool> {
+    let mut magic = Vec::new();
+    FileRange { file: Arc::new(file.try_clone()?), offset: 0, size: 6 }.read_to_end(&mut magic)?;
+    let known: [&[u8]; 4] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd], b"\xfd7zXZ\0", b"BZh"];
+    Ok(known.iter().any(|known| magic.starts_with(known)))
+}
+
+/// A reader that gives so many bytes and then fails: the tar reader takes long names and records of any size into memory.
+struct Allowance<'a> {
+    file: &'a File,
+    left: &'a Cell<u64>,
+}
+
+impl Read for Allowance<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        let left = self.left.get().checked_sub(count as u64);
+        self.left.set(left.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the headers of a member are too large"))?);
+        Ok(count)
+    }
+}
+
+impl Seek for Allowance<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
 fn index(file: &File) -> io::Result<BTreeMap<String, Member>> {
     let mut members = BTreeMap::new();
-    let mut archive = tar::Archive::new(file);
+    let left = Cell::new(MAX_HEADERS);
+    let mut archive = tar::Archive::new(Allowance { file, left: &left });
     for entry in archive.entries_with_seek()? {
+        left.set(MAX_HEADERS);
         let entry = entry?;
         let name = normal(&String::from_utf8_lossy(&entry.path_bytes()));
         let kind = entry.header().entry_type();

@@ -35,12 +35,12 @@ struct Layers {
 pub fn open(name: &str, file: &Path, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
     let members = Members::read(name, file)?;
     let damaged = |why: String| BaseError::Damaged { image: name.to_owned(), why };
-    let listed: Vec<Listed> = serde_json::from_slice(&small(&members, "manifest.json", MAX_MANIFEST_SIZE)?)
+    let listed: Vec<Listed> = serde_json::from_slice(&members.small("manifest.json", MAX_MANIFEST_SIZE)?)
         .map_err(|error| damaged(format!("its manifest.json cannot be read: {error}")))?;
     let [listed] = listed.as_slice() else {
         return Err(BaseError::Absent { image: name.to_owned(), why: format!("the archive holds {} images, not one", listed.len()) }.into());
     };
-    let config = small(&members, &listed.config, MAX_CONFIG_SIZE)?;
+    let config = members.small(&listed.config, MAX_CONFIG_SIZE)?;
     let diff_ids = diff_ids(&config).ok_or_else(|| damaged("its config has no diff ids".to_owned()))?;
     if diff_ids.len() != listed.layers.len() {
         return Err(damaged(format!("its config has {} diff ids, its manifest {} layers", diff_ids.len(), listed.layers.len())).into());
@@ -61,16 +61,14 @@ fn diff_ids(config: &[u8]) -> Option<Vec<Digest>> {
     serde_json::from_value(config.get("rootfs")?.get("diff_ids")?.clone()).ok()
 }
 
-fn small(members: &Members, name: &str, limit: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    members.member(name)?.take(limit).read_to_end(&mut bytes).map_err(FileError::at("read", members.file()))?;
-    Ok(bytes)
-}
-
 fn descriptor(members: &Members, name: &str, diff_id: Digest) -> Result<Descriptor, Error> {
     let range = members.member(name)?;
-    let mut magic = [0; 2];
-    let gzip = range.clone().read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+    let mut magic = [0; 4];
+    let magic = if range.clone().read_exact(&mut magic).is_ok() { magic } else { [0; 4] };
+    if magic == [0x28, 0xb5, 0x2f, 0xfd] {
+        return Err(members.damaged(format!("its layer {name} is compressed with zstd, which the form of `docker save` does not know")).into());
+    }
+    let gzip = magic.starts_with(&[0x1f, 0x8b]);
     let compression = if gzip { Compression::Gzip } else { Compression::None };
     let size = range.size;
     let digest = if gzip {

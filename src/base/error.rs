@@ -1,5 +1,7 @@
 //! Why a base image cannot be used.
 
+use std::collections::BTreeSet;
+
 use crate::digest::Digest;
 use crate::error::{Fault, Kind};
 use crate::manifest::InvalidManifest;
@@ -8,7 +10,7 @@ use crate::manifest::InvalidManifest;
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
     /// It is not for the platform that Studio runs.
-    #[error("{image} is not for linux/amd64, which is what SageMaker Studio runs; it is for {}", .found.join(", "))]
+    #[error("{image} is not for linux/amd64, which is what SageMaker Studio runs; it is for {}", listed(.found))]
     Platform {
         /// The image as the user named it.
         image: String,
@@ -56,6 +58,12 @@ pub enum BaseError {
         /// The image as the user named it.
         image: String,
     },
+}
+
+/// The platforms, each once.
+fn listed(found: &[String]) -> String {
+    let found: BTreeSet<&str> = found.iter().map(|platform| if platform == "/" { "unknown" } else { platform.as_str() }).collect();
+    if found.is_empty() { "no platform at all".to_owned() } else { found.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
 impl Fault for BaseError {

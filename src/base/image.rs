@@ -51,7 +51,7 @@ impl OpenedImage {
             serde_json::from_slice(&config_bytes).map_err(|error| damaged(format!("its config is not a JSON object: {error}")))?;
         let text = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         let platform = format!("{}/{}", text("os"), text("architecture"));
-        if platform != format!("{}/{}", contract::OS, contract::ARCHITECTURE) {
+        if !fits(&platform) {
             return Err(BaseError::Platform { image: name.to_owned(), found: vec![platform] });
         }
         let diff_ids: Vec<Digest> = config
@@ -73,6 +73,12 @@ impl OpenedImage {
     }
 }
 
+/// Whether Studio runs this platform, whatever the variant of the processor.
+fn fits(platform: &str) -> bool {
+    let mut parts = platform.split('/');
+    (parts.next(), parts.next()) == (Some(contract::OS), Some(contract::ARCHITECTURE))
+}
+
 /// The manifest in these bytes, which must not be an index.
 pub(super) fn manifest_of(name: &str, bytes: &[u8]) -> Result<Manifest, BaseError> {
     match Document::parse(bytes, None) {
@@ -90,9 +96,9 @@ pub(super) fn select(name: &str, document: &Document, own: Digest) -> Result<Dig
         Document::Manifest(_) => return Ok(own),
         Document::Index(entries) => entries,
     };
-    let wanted = format!("{}/{}", contract::OS, contract::ARCHITECTURE);
     let images: Vec<_> = entries.iter().filter(|entry| entry.is_image).collect();
-    let fitting = images.iter().find(|entry| entry.platform.as_deref() == Some(wanted.as_str()));
+    // `linux/amd64` sorts before `linux/amd64/v2`: an image for newer processors is taken only where there is no other.
+    let fitting = images.iter().filter(|entry| entry.platform.as_deref().is_some_and(fits)).min_by_key(|entry| &entry.platform);
     match (fitting, images.as_slice()) {
         (Some(entry), _) => Ok(entry.descriptor.digest),
         // An index of one that does not say its platform: the config will.

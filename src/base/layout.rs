@@ -1,8 +1,8 @@
 //! Bases in an OCI image layout: a directory, or a tar of one.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,6 +57,19 @@ fn open(name: &str, files: Files, tag: Option<&str>, pinned: Option<Digest>) -> 
     Ok(OpenedImage::new(name, index, manifest, config, Arc::new(layout))?)
 }
 
+/// An entry of a layout's own index.
+struct Named<'a> {
+    digest: &'a str,
+    tag: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    fn read(entry: &'a Value) -> Self {
+        let tag = entry.get("annotations").and_then(|annotations| annotations.get(REF_NAME)).and_then(Value::as_str);
+        Named { digest: entry.get("digest").and_then(Value::as_str).unwrap_or_default(), tag }
+    }
+}
+
 struct Layout {
     name: String,
     files: Files,
@@ -68,18 +81,27 @@ impl Layout {
         let bytes = self.read("index.json", MAX_MANIFEST_SIZE)?;
         let index: Value = serde_json::from_slice(&bytes).map_err(|error| self.damaged(format!("its index.json is not JSON: {error}")))?;
         let entries = index.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let tags: BTreeMap<&str, &Value> =
-            entries.iter().filter_map(|entry| Some((entry.get("annotations")?.get(REF_NAME)?.as_str()?, entry))).collect();
-        let absent = |why: String| BaseError::Absent { image: self.name.clone(), why };
-        let known = || if tags.is_empty() { "none".to_owned() } else { tags.keys().copied().collect::<Vec<_>>().join(", ") };
-        let entry = match (tag, entries) {
-            (Some(tag), _) => *tags.get(tag).ok_or_else(|| absent(format!("the layout has no tag `{tag}`; its tags: {}", known())))?,
-            (None, [only]) => only,
-            (None, []) => return Err(absent("the layout is empty".to_owned()).into()),
-            (None, several) => return Err(absent(format!("the layout holds {} images; name one of its tags: {}", several.len(), known())).into()),
+        let mut named: Vec<Named<'_>> = entries.iter().map(Named::read).collect();
+        named.retain(|entry| tag.is_none() || entry.tag == tag);
+        // One image may stand there under several tags.
+        let digests: BTreeSet<&str> = named.iter().map(|entry| entry.digest).collect();
+        let digest = match digests.iter().collect::<Vec<_>>().as_slice() {
+            [only] => **only,
+            found => return Err(self.ambiguous(tag, found.len(), entries).into()),
         };
-        let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
-        Ok(digest.parse().map_err(|_| self.damaged(format!("its index.json names `{digest}`, which is no digest")))?)
+        Ok(digest.parse().map_err(|_| self.damaged(format!("its index.json names `{digest}`, which is no sha256 digest")))?)
+    }
+
+    fn ambiguous(&self, tag: Option<&str>, found: usize, entries: &[Value]) -> BaseError {
+        let tags: BTreeSet<&str> = entries.iter().filter_map(|entry| Named::read(entry).tag).collect();
+        let tags = if tags.is_empty() { "it has none".to_owned() } else { tags.into_iter().collect::<Vec<_>>().join(", ") };
+        let why = match (tag, found) {
+            (_, 0) if entries.is_empty() => "the layout is empty".to_owned(),
+            (Some(tag), 0) => format!("the layout has no tag `{tag}`; its tags: {tags}"),
+            (Some(tag), found) => format!("{found} images of the layout have the tag `{tag}`"),
+            (None, found) => format!("the layout holds {found} images; name one of its tags: {tags}"),
+        };
+        BaseError::Absent { image: self.name.clone(), why }
     }
 
     /// The manifest for linux/amd64 below `digest`, and the first index on the way.
@@ -110,23 +132,28 @@ impl Layout {
     }
 
     fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
-        let (reader, at) = self.reader(path)?;
+        let directory = match &self.files {
+            Files::Archive(members) => return members.small(path, limit),
+            Files::Directory(directory) => directory,
+        };
+        let at = directory.join(path);
+        let file = File::open(&at).map_err(|error| self.unopened(&at, error))?;
         let mut bytes = Vec::new();
-        reader.take(limit + 1).read_to_end(&mut bytes).map_err(FileError::at("read", at))?;
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(FileError::at("read", at))?;
         if bytes.len() as u64 > limit {
             return Err(self.damaged(format!("{path} is larger than {limit} bytes")).into());
         }
         Ok(bytes)
     }
 
-    fn reader(&self, path: &str) -> Result<(Box<dyn Read + Send>, PathBuf), Error> {
-        match &self.files {
-            Files::Directory(directory) => {
-                let at = directory.join(path);
-                let file = File::open(&at).map_err(FileError::at("read", &at))?;
-                Ok((Box::new(file), at))
+    /// Why a file of the directory cannot be opened.
+    fn unopened(&self, at: &Path, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::NotFound if at.ends_with("index.json") => {
+                BaseError::Absent { image: self.name.clone(), why: format!("there is no file {}", at.display()) }.into()
             }
-            Files::Archive(members) => Ok((Box::new(members.member(path)?), members.file().to_owned())),
+            io::ErrorKind::NotFound => self.damaged(format!("it has no file {}", at.display())).into(),
+            _ => FileError::at("read", at)(error).into(),
         }
     }
 
@@ -150,7 +177,7 @@ impl Blobs for Layout {
             let reader: BlobReader = match &self.files {
                 Files::Directory(directory) => {
                     let at = directory.join(path);
-                    let file = tokio::fs::File::open(&at).await.map_err(FileError::at("read", &at))?;
+                    let file = tokio::fs::File::open(&at).await.map_err(|error| self.unopened(&at, error))?;
                     Box::pin(Verified::new(file, descriptor))
                 }
                 Files::Archive(members) => Box::pin(Verified::new(members.stream(&path)?, descriptor)),

@@ -6,6 +6,10 @@ pub mod docker_archive;
 mod error;
 mod image;
 pub mod layout;
+#[cfg(test)]
+mod specimen;
+#[cfg(test)]
+mod tests;
 
 pub use blobs::{BlobReader, Blobs, Verified};
 pub use error::BaseError;
