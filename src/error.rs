@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -121,6 +122,47 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The error that travels in an I/O error through code that knows no others, such as a reader's.
+    ///
+    /// # Errors
+    /// The I/O error itself, where it carries none.
+    pub fn carried_by(error: io::Error) -> Result<Self, io::Error> {
+        if Error::inside(&error).is_none() {
+            return Err(error);
+        }
+        let inner = error.into_inner().and_then(|inner| inner.downcast::<Carried>().ok());
+        inner.map(|carried| carried.0).ok_or_else(|| io::Error::other("it failed"))
+    }
+
+    /// Like [`Error::carried_by`], only looking.
+    pub fn inside(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref().map(|Carried(error)| error)
+    }
+}
+
+impl From<Error> for io::Error {
+    /// Puts the error into an I/O error, so that a reader can give it; [`Error::carried_by`] takes it out again.
+    fn from(error: Error) -> Self {
+        io::Error::other(Carried(error))
+    }
+}
+
+#[derive(Debug)]
+struct Carried(Error);
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Carried {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.0.source()
+    }
+}
+
 impl<F: Fault> From<F> for Error {
     fn from(fault: F) -> Self {
         Error(Box::new(fault))
@@ -203,12 +245,12 @@ pub struct FileError {
     pub path: std::path::PathBuf,
     /// Why.
     #[source]
-    pub cause: std::io::Error,
+    pub cause: io::Error,
 }
 
 impl FileError {
     /// For `map_err`: `fs::read(path).map_err(FileError::at("read", path))`.
-    pub fn at(doing: &'static str, path: impl Into<std::path::PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn at(doing: &'static str, path: impl Into<std::path::PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |cause| FileError { doing, path, cause }
     }
@@ -217,5 +259,19 @@ impl FileError {
 impl Fault for FileError {
     fn kind(&self) -> Kind {
         Kind::World
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_travels_through_readers() {
+        let error: Error = FileError::at("read", "x")(io::Error::other("broken")).into();
+        let back = Error::carried_by(io::Error::from(error)).unwrap();
+        assert!(Error::inside(&io::Error::other("plain")).is_none());
+        assert!(back.downcast_ref::<FileError>().is_some());
+        assert!(Error::carried_by(io::Error::other("plain")).is_err());
     }
 }

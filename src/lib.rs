@@ -12,6 +12,7 @@
 // the ground: facts and small types
 pub mod contract;
 pub mod digest;
+pub mod environment;
 pub mod error;
 pub mod image_path;
 pub mod inputs;
@@ -19,6 +20,7 @@ pub mod json;
 pub mod manifest;
 pub mod progress;
 pub mod reference;
+pub mod user_config;
 
 // the two languages
 pub mod description;
