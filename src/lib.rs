@@ -35,6 +35,9 @@ pub mod archive;
 // what an image is made of
 pub mod plan;
 
+// the distribution protocol, and HTTP as all network code here does it
+pub mod registry;
+
 // the cache
 pub mod store;
 
