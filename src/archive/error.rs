@@ -37,10 +37,11 @@ impl ArchiveError {
 
 impl From<io::Error> for ArchiveError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ArchiveError::Whole(format!("it is damaged: {error}")),
-            io::ErrorKind::UnexpectedEof => ArchiveError::Whole("it ends too early".to_owned()),
-            _ => ArchiveError::Read(error),
+        // What no call of the operating system says is said by a reader about the bytes.
+        match (error.raw_os_error(), error.kind()) {
+            (Some(_), _) => ArchiveError::Read(error),
+            (None, io::ErrorKind::UnexpectedEof) => ArchiveError::Whole("it ends too early".to_owned()),
+            (None, _) => ArchiveError::Whole(format!("it is damaged: {error}")),
         }
     }
 }

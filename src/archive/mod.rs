@@ -1,16 +1,37 @@
 //! Foreign archives: which members they hold, held against limits, and their contents by offset. Knows nothing of what an archive is for.
 
 mod error;
+mod packing;
 mod tar;
 mod unpack;
 mod zip;
 
 pub use error::ArchiveError;
-pub use tar::{Packing, TarMember, read_tar};
 pub use unpack::unpack;
 pub use zip::{ZipMember, read_zip};
 
 use std::io::{self, Read};
+
+use crate::image_path::ImagePath;
+use crate::layer::Entry;
+
+/// A member of an archive of any kind: its path below the archive's root, and what it is.
+pub type Member = (ImagePath, Entry);
+
+/// Names that begin so are deletions in a layer's tar (OCI image specification, "Whiteouts").
+const WHITEOUT_PREFIX: &[u8] = b".wh.";
+
+/// The path of a member with this name.
+fn path(name: &[u8]) -> Result<ImagePath, ArchiveError> {
+    if name.starts_with(b"/") {
+        return Err(ArchiveError::member(name, "has an absolute name"));
+    }
+    let path = ImagePath::parse(name).map_err(|error| ArchiveError::member(name, error.reason))?;
+    if path.components().any(|part| part.starts_with(WHITEOUT_PREFIX)) {
+        return Err(ArchiveError::member(name, "has a name that means a deletion in an image"));
+    }
+    Ok(path)
+}
 
 /// What an archive may come to. Everything is checked before a byte of content is read, as far as the archive says it; the rest while it is read.
 #[derive(Debug, Clone, Copy)]

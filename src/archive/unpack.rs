@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::{ArchiveError, Limits, TarMember, read_tar, read_zip};
+use super::packing::Packing;
+use super::tar::read_tar;
+use super::{ArchiveError, Limits, Member, read_zip};
 use crate::error::Error;
 use crate::image_path::ImagePath;
 use crate::layer::{Entry, Node};
@@ -20,14 +21,15 @@ const DOS_EPOCH: i64 = 315_532_800;
 ///
 /// # Errors
 /// An archive that is refused, with its name.
-pub fn unpack(file: File, name: &str, strip: usize) -> Result<Vec<TarMember>, Error> {
+pub fn unpack(file: File, name: &str, strip: usize) -> Result<Vec<Member>, Error> {
     members(&Arc::new(file), strip).map_err(|error| Error::from(error).while_doing(format!("cannot unpack {name}")))
 }
 
-fn members(file: &Arc<File>, strip: usize) -> Result<Vec<TarMember>, ArchiveError> {
-    let mut magic = [0; 2];
-    let is_zip = file.read_at(&mut magic, 0)? == 2 && magic == *b"PK";
-    let members = if is_zip { zip_members(file)? } else { read_tar(file, &LIMITS)? };
+fn members(file: &Arc<File>, strip: usize) -> Result<Vec<Member>, ArchiveError> {
+    let members = match Packing::of(file)? {
+        Packing::Zip => zip_members(file)?,
+        packing => read_tar(file, packing, &LIMITS)?,
+    };
     let mut last: BTreeMap<ImagePath, Entry> = BTreeMap::new();
     for (path, mut entry) in members {
         let Some(path) = stripped(&path, strip) else { continue };
@@ -47,13 +49,10 @@ fn stripped(path: &ImagePath, strip: usize) -> Option<ImagePath> {
     ImagePath::parse(rest.join(&b'/')).ok().filter(|path| !path.is_root())
 }
 
-fn zip_members(file: &Arc<File>) -> Result<Vec<TarMember>, ArchiveError> {
+fn zip_members(file: &Arc<File>) -> Result<Vec<Member>, ArchiveError> {
     let mut members = Vec::new();
     for member in read_zip(file, &LIMITS)? {
-        let path = ImagePath::parse(&member.name).map_err(|error| ArchiveError::member(&member.name, error.reason))?;
-        if path.name().starts_with(b".wh.") {
-            return Err(ArchiveError::member(&member.name, "has the name of a whiteout, which would delete another file of the image"));
-        }
+        let path = super::path(member.name.as_bytes())?;
         let mtime = member.mtime.unwrap_or(DOS_EPOCH);
         let mode = member.mode.map(|mode| (mode & 0o777) as u16).filter(|mode| *mode != 0);
         let entry = if member.is_directory() {
@@ -151,9 +150,9 @@ mod tests {
             (one("../x", tar::EntryType::Regular, ""), "leaves its root"),
             (one("a/../../x", tar::EntryType::Regular, ""), "leaves its root"),
             (one("/etc/passwd", tar::EntryType::Regular, ""), "absolute"),
-            (one("a/.wh.passwd", tar::EntryType::Regular, ""), "whiteout"),
+            (one("a/.wh.passwd", tar::EntryType::Regular, ""), "means a deletion"),
             (one("dev/sda", tar::EntryType::Block, ""), "device"),
-            (one("x", tar::EntryType::Link, "../../etc/passwd"), "hard link out of"),
+            (one("x", tar::EntryType::Link, "../../etc/passwd"), "hard link whose target leaves"),
             (sample()[..700].to_vec(), ""),
             (b"not a tar".to_vec(), ""),
         ] {

@@ -80,7 +80,7 @@ impl ZipMember {
 pub fn read_zip(file: &Arc<File>, limits: &Limits) -> Result<Vec<ZipMember>, ArchiveError> {
     let packed = file.metadata()?.len();
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
-    let reader = BufReader::new(Positioned { file: file.clone(), position: 0 });
+    let reader = BufReader::new(Positioned::new(file));
     let mut archive = ZipIterable::try_new(reader, config).map_err(unreadable)?;
     limits.judge_count(archive.len() as u64)?;
 
@@ -238,9 +238,15 @@ fn unreadable(error: ZipError) -> ArchiveError {
 }
 
 /// A file as something that reads and seeks with a position of its own.
-struct Positioned {
+pub(super) struct Positioned {
     file: Arc<File>,
     position: u64,
+}
+
+impl Positioned {
+    pub(super) fn new(file: &Arc<File>) -> Self {
+        Positioned { file: file.clone(), position: 0 }
+    }
 }
 
 impl Read for Positioned {

@@ -1,0 +1,105 @@
+//! What an archive is, by its first bytes; and a plain tar of a packed one, in an unnamed temporary file, within limits.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
+
+use super::{ArchiveError, Limits};
+use crate::layer::FileRange;
+
+/// Bytes that are read and written at once.
+const BUFFER: usize = 256 << 10;
+/// Memory for unpacking xz, in KiB: enough for `xz -9`, whose dictionary is 64 MiB.
+const XZ_MEMORY: u32 = 160 << 10;
+/// Largest window of zstd as a power of two: 128 MiB, what the zstd program takes without being asked.
+const ZSTD_WINDOW: u32 = 27;
+
+/// What an archive is, by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// A zip archive.
+    Zip,
+    /// A tar archive.
+    Plain,
+    /// A tar archive, packed with gzip.
+    Gzip,
+    /// A tar archive, packed with xz.
+    Xz,
+    /// A tar archive, packed with zstd.
+    Zstd,
+}
+
+impl Packing {
+    /// The packing of the archive in `file`.
+    pub(super) fn of(file: &Arc<File>) -> Result<Self, ArchiveError> {
+        let mut head = Vec::new();
+        FileRange { file: file.clone(), offset: 0, size: 512 }.read_to_end(&mut head)?;
+        Ok(match head.as_slice() {
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => Packing::Zip,
+            [0x1f, 0x8b, ..] => Packing::Gzip,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Packing::Xz,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
+            header if is_tar(header) => Packing::Plain,
+            _ => return Err(ArchiveError::whole("it is neither a tar archive (plain, or packed with gzip, xz or zstd) nor a zip archive")),
+        })
+    }
+}
+
+/// Old tar archives have no magic, so the header's checksum decides; an archive without members is zeros alone.
+pub(super) fn is_tar(header: &[u8]) -> bool {
+    let zeros = header.iter().all(|byte| *byte == 0);
+    header.len() == 512 && (zeros || ::tar::Header::from_byte_slice(header).cksum().is_ok_and(|sum| sum == checksum(header)))
+}
+
+/// The sum of a header's bytes, with spaces in the place of the checksum (POSIX ustar, `chksum`).
+fn checksum(header: &[u8]) -> u32 {
+    let byte = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { u32::from(b' ') } else { u32::from(*byte) };
+    header.iter().enumerate().map(byte).sum()
+}
+
+/// The plain tar: the file itself, or what comes of it in an unnamed temporary file.
+pub(super) fn plain_tar(file: &Arc<File>, packing: Packing, limits: &Limits) -> Result<Arc<File>, ArchiveError> {
+    let packed = file.metadata()?.len();
+    let source = BufReader::with_capacity(BUFFER, FileRange { file: file.clone(), offset: 0, size: packed });
+    let reader: Box<dyn Read> = match packing {
+        Packing::Plain | Packing::Zip => return Ok(file.clone()),
+        Packing::Gzip => Box::new(MultiGzDecoder::new(source)),
+        Packing::Xz => Box::new(XzReader::new_mem_limit(source, true, XZ_MEMORY)),
+        Packing::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
+            decoder.window_log_max(ZSTD_WINDOW)?;
+            Box::new(decoder)
+        }
+    };
+    let mut plain = tempfile::tempfile()?;
+    unpack(reader, &mut plain, packed, limits)?;
+    Ok(Arc::new(plain))
+}
+
+fn unpack(mut reader: impl Read, plain: &mut File, packed: u64, limits: &Limits) -> Result<(), ArchiveError> {
+    let mut buffer = vec![0; BUFFER];
+    let mut total = 0;
+    loop {
+        // Whatever a decoder says against the bytes is said against the archive; the file itself is a local one.
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(ArchiveError::whole(format!("it is damaged: {error}"))),
+        };
+        total += count as u64;
+        limits.judge_size(packed, total)?;
+        plain.write_all(&buffer[..count])?;
+    }
+}
+
+/// Whether the file has all bytes of this range.
+pub(super) fn holds(file: &File, offset: u64, size: u64) -> io::Result<bool> {
+    let Some(last) = offset.checked_add(size).filter(|_| size > 0).map(|end| end - 1) else { return Ok(size == 0) };
+    let mut byte = [0];
+    Ok(file.read_at(&mut byte, last)? == 1)
+}
