@@ -2,6 +2,7 @@
 
 mod base_transports;
 mod buildkit_tar;
+mod extension;
 mod json_schema;
 mod language_documents;
 mod structure;
