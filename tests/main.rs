@@ -1,5 +1,6 @@
 //! All end-to-end tests, one file a promise.
 
+mod account;
 mod base_transports;
 mod buildkit_tar;
 mod extension;
