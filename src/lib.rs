@@ -49,6 +49,9 @@ pub mod account;
 pub mod extension;
 pub mod settings;
 
+// from a description to a lock
+pub mod resolve;
+
 // from a plan to an image
 pub mod assemble;
 

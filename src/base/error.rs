@@ -52,6 +52,32 @@ pub enum BaseError {
         /// What lies there.
         found: Digest,
     },
+    /// A layer is not what manifest and config say, or holds what no layer may.
+    #[error("the layer {layer} of the base is damaged: {why}")]
+    Layer {
+        /// The digest of the layer's blob.
+        layer: Digest,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The bytes of a layer did not come.
+    #[error("the layer {layer} of the base cannot be read")]
+    Read {
+        /// The digest of the layer's blob.
+        layer: Digest,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// There is more in the image than an index may hold.
+    #[error("the base cannot be used: {why}")]
+    TooMuch {
+        /// What there is too much of.
+        why: String,
+    },
+    /// Patterns of an interest that are none.
+    #[error("what to look for in the base is no pattern")]
+    Interest(#[source] globset::Error),
     /// An archive is compressed as a whole.
     #[error("{image} is a compressed archive")]
     Compressed {
@@ -68,7 +94,10 @@ fn listed(found: &[String]) -> String {
 
 impl Fault for BaseError {
     fn kind(&self) -> Kind {
-        Kind::Input
+        match self {
+            BaseError::Read { .. } => Kind::World,
+            _ => Kind::Input,
+        }
     }
 
     fn help(&self) -> Option<String> {
@@ -76,7 +105,9 @@ impl Fault for BaseError {
             BaseError::Platform { .. } => Some("name an image, or build one, for linux/amd64 (`docker build --platform linux/amd64`)".to_owned()),
             BaseError::Changed { .. } => Some("run `byoi lock --update base` to take it as it is now".to_owned()),
             BaseError::Compressed { .. } => Some("unpack it first: its members are read in place (`gunzip FILE`)".to_owned()),
+            BaseError::Layer { .. } => Some("pull or build the base again; where it comes from a mirror, its copy may be broken".to_owned()),
             BaseError::Manifest { .. } | BaseError::Damaged { .. } | BaseError::Absent { .. } => None,
+            BaseError::Read { .. } | BaseError::TooMuch { .. } | BaseError::Interest(_) => None,
         }
     }
 }

@@ -4,13 +4,24 @@ pub mod archive;
 mod blobs;
 pub mod docker_archive;
 mod error;
+mod extract;
 mod image;
+pub mod index;
+mod interest;
 pub mod layout;
+mod links;
+mod members;
+mod read;
+mod scan;
 #[cfg(test)]
 mod specimen;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use blobs::{BlobReader, Blobs, Verified};
 pub use error::BaseError;
 pub use image::OpenedImage;
+pub use index::Index;
+pub use interest::Interest;
+pub use read::read;

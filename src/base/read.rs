@@ -1,0 +1,220 @@
+//! The one pass over all layers of an image: several are read at a time, and they are merged in their order, the lowest first.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{StreamExt, stream};
+use tokio_util::io::SyncIoBridge;
+
+use super::index::Index;
+use super::interest::{Filter, Interest};
+use super::tree::{Directory, Layer};
+use super::{BaseError, BlobReader, Blobs, extract, scan};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::manifest::Descriptor;
+use crate::progress::{Progress, Task};
+
+/// Layers that are read at one time.
+const AT_ONCE: usize = 3;
+/// A layer's tree and diff id; or what failed, and the blob's own error where it was the blob that failed.
+type Scanned = Result<(Layer, Digest), (io::Error, Option<io::Error>)>;
+
+/// Reads all layers, the lowest first, and gives what `interest` asks for of the merged tree. Compressed bytes are held against `layers`,
+/// plain ones against `diff_ids`.
+///
+/// # Errors
+/// Blobs that cannot be reached, are not what was promised, or hold what no layer may.
+pub async fn read(
+    layers: &[Descriptor],
+    diff_ids: &[Digest],
+    blobs: &dyn Blobs,
+    interest: &Interest,
+    progress: &dyn Progress,
+) -> Result<Index, Error> {
+    let filter = Arc::new(Filter::new(interest).map_err(BaseError::Interest)?);
+    let stop = Stop::default();
+    let scans = layers.iter().zip(diff_ids).enumerate().map(|(number, (layer, diff_id))| {
+        let task = progress.begin(&format!("base layer {} of {}", number + 1, layers.len()), Some(layer.size));
+        scan_layer(layer, *diff_id, blobs, filter.clone(), task, stop.0.clone())
+    });
+    let mut scans = stream::iter(scans).buffered(AT_ONCE);
+    let mut tree = Directory::default();
+    let mut number = 0;
+    while let Some(layer) = scans.next().await {
+        tree.lay(layer?).map_err(|cause| damaged(&layers[number], &cause))?;
+        number += 1;
+    }
+    extract::index(tree, &filter).map_err(|why| BaseError::TooMuch { why }.into())
+}
+
+async fn scan_layer(
+    layer: &Descriptor,
+    diff_id: Digest,
+    blobs: &dyn Blobs,
+    filter: Arc<Filter>,
+    task: Box<dyn Task>,
+    stop: Arc<AtomicBool>,
+) -> Result<Layer, Error> {
+    let reader = blobs.open(layer).await?;
+    let scanned = tokio::task::spawn_blocking(move || scan_blob(reader, &filter, task, stop)).await;
+    let scanned = scanned.unwrap_or_else(|panic| Err((io::Error::other(panic.to_string()), None)));
+    match scanned {
+        Ok((tree, found)) if found == diff_id => Ok(tree),
+        Ok((_, found)) => {
+            Err(BaseError::Layer { layer: layer.digest, why: format!("its tar has the digest {found}, the config says {diff_id}") }.into())
+        }
+        Err((cause, None)) => Err(damaged(layer, &cause).into()),
+        Err((_, Some(cause))) if cause.kind() == io::ErrorKind::InvalidData => Err(damaged(layer, &cause).into()),
+        Err((_, Some(cause))) => Err(BaseError::Read { layer: layer.digest, cause }.into()),
+    }
+}
+
+fn scan_blob(reader: BlobReader, filter: &Filter, task: Box<dyn Task>, stop: Arc<AtomicBool>) -> Scanned {
+    let failure = Arc::new(Mutex::new(None));
+    let source = Source { bridge: SyncIoBridge::new(reader), task, stop, failure: failure.clone() };
+    scan::scan(source, filter).map_err(|error| (error, failure.lock().unwrap_or_else(PoisonError::into_inner).take()))
+}
+
+fn damaged(layer: &Descriptor, cause: &io::Error) -> BaseError {
+    let why = if cause.kind() == io::ErrorKind::UnexpectedEof { "it ends too early".to_owned() } else { cause.to_string() };
+    BaseError::Layer { layer: layer.digest, why }
+}
+
+/// Ends the threads that still read when nobody waits for them any more.
+#[derive(Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A blob for a thread to read. It keeps its own error, so that a failing network can be told from a damaged layer.
+struct Source {
+    bridge: SyncIoBridge<BlobReader>,
+    task: Box<dyn Task>,
+    stop: Arc<AtomicBool>,
+    failure: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("nobody waits for it"));
+        }
+        let read = self.bridge.read(buffer);
+        match read {
+            Ok(count) => {
+                self.task.advance(count as u64);
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let message = io::Error::new(error.kind(), error.to_string());
+                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(message)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Verified;
+    use crate::error::Kind;
+    use crate::image_path::ImagePath;
+    use crate::manifest::{Compression, Family};
+    use crate::progress::Silent;
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use tokio::io::AsyncReadExt;
+
+    /// Blobs in memory; `broken` ends with an error of the network.
+    struct Memory {
+        blobs: Vec<(Digest, Vec<u8>)>,
+        broken: Option<Digest>,
+    }
+
+    impl Blobs for Memory {
+        fn open<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<BlobReader, Error>> {
+            let bytes = self.blobs.iter().find(|(digest, _)| *digest == descriptor.digest).map(|(_, bytes)| bytes.clone()).unwrap();
+            let is_broken = self.broken == Some(descriptor.digest);
+            async move {
+                let bytes = io::Cursor::new(bytes);
+                Ok(if is_broken {
+                    Box::pin(AsyncReadExt::take(bytes, 600).chain(reset())) as BlobReader
+                } else {
+                    Box::pin(Verified::new(bytes, descriptor)) as BlobReader
+                })
+            }
+            .boxed()
+        }
+    }
+
+    fn reset() -> impl tokio::io::AsyncRead + Send + Unpin {
+        let failing = stream::once(async { Err::<bytes::Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
+        tokio_util::io::StreamReader::new(failing.boxed())
+    }
+
+    fn tar(name: &str) -> Vec<u8> {
+        let mut builder = ::tar::Builder::new(Vec::new());
+        let mut header = ::tar::Header::new_ustar();
+        header.set_size(0);
+        header.set_path(name).unwrap();
+        header.set_cksum();
+        builder.append(&header, io::empty()).unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    fn image(names: &[&str]) -> (Vec<Descriptor>, Vec<Digest>, Memory) {
+        let tars: Vec<_> = names.iter().map(|name| tar(name)).collect();
+        let media_type = Family::Oci.layer(Compression::None).unwrap();
+        let layers = tars.iter().map(|tar| Descriptor::new(media_type, Digest::of(tar), tar.len() as u64)).collect();
+        let diff_ids: Vec<_> = tars.iter().map(Digest::of).collect();
+        (layers, diff_ids.clone(), Memory { blobs: diff_ids.into_iter().zip(tars).collect(), broken: None })
+    }
+
+    async fn read_all(image: &(Vec<Descriptor>, Vec<Digest>, Memory)) -> Result<Index, Error> {
+        read(&image.0, &image.1, &image.2, &Interest::Everything { digests: false }, &Silent).await
+    }
+
+    #[tokio::test]
+    async fn layers_are_merged_in_their_order() {
+        let names = ["a", "b", ".wh.a", "c", "a", ".wh.b", "d"];
+        let index = read_all(&image(&names)).await.unwrap();
+        assert_eq!(index.iter().map(|(path, _)| path.absolute()).collect::<Vec<_>>(), ["/", "/a", "/c", "/d"]);
+        assert_eq!(read_all(&image(&[])).await.unwrap().get(&ImagePath::root()).unwrap().attributes.mode, 0o755);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_promised_is_refused() {
+        let mut wrong_diff_id = image(&["a", "b"]);
+        wrong_diff_id.1[1] = Digest::of("other");
+        assert!(read_all(&wrong_diff_id).await.unwrap_err().to_string().contains("the config says"));
+
+        let mut wrong_bytes = image(&["a"]);
+        wrong_bytes.2.blobs[0].1 = tar("b");
+        let error = read_all(&wrong_bytes).await.unwrap_err();
+        assert!(error.to_string().contains("the bytes have the digest") && error.fault().kind() == Kind::Input, "{error}");
+
+        let mut short = image(&["a"]);
+        short.2.blobs[0].1.truncate(1024);
+        assert!(read_all(&short).await.unwrap_err().to_string().contains("1024 bytes came"));
+
+        let mut long = image(&["a"]);
+        long.2.blobs[0].1.push(0);
+        assert!(read_all(&long).await.unwrap_err().to_string().contains("more than"));
+    }
+
+    #[tokio::test]
+    async fn a_failing_network_is_no_damaged_layer() {
+        let mut image = image(&["a"]);
+        image.2.broken = Some(image.1[0]);
+        let error = read_all(&image).await.unwrap_err();
+        assert!(error.fault().kind() == Kind::World && error.to_string().contains("cannot be read"), "{error}");
+    }
+}

@@ -1,0 +1,353 @@
+//! One layer, from its compressed bytes to a tree. Nothing of it is written to disk.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::index::{Attributes, File};
+use super::interest::{Filter, Wanted};
+use super::members::{Kind, Member, Members, damaged};
+use super::tree::{Layer, Leaf, LeafNode};
+use crate::digest::{Digest, Digester, Digesting};
+use crate::image_path::ImagePath;
+
+/// Most members of one layer. Each takes about 100 bytes of memory while the layers are merged.
+const MAX_MEMBERS: u64 = 2_000_000;
+/// Most bytes of one layer's tar. Studio's limit for a whole image is far below.
+const MAX_UNPACKED: u64 = 128 << 30;
+
+const BUFFER: usize = 256 << 10;
+const WHITEOUT: &[u8] = b".wh.";
+/// Marks the directory it lies in; every other name that begins like this belongs to the storage driver that wrote the layer.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+const DRIVER: &[u8] = b".wh..wh.";
+
+/// Reads a layer to the end of its bytes, and gives its tree and diff id.
+///
+/// # Errors
+/// A damaged layer; what `source` reports.
+pub(super) fn scan(source: impl Read, filter: &Filter) -> io::Result<(Layer, Digest)> {
+    let plain = decompress(BufReader::with_capacity(BUFFER, source))?;
+    let mut members = Members::new(Digesting::new(Bounded { source: plain, left: MAX_UNPACKED }));
+    let mut scanner = Scanner { filter, layer: Layer::default(), captured: 0 };
+    let mut count = 0;
+    while let Some(member) = members.next()? {
+        count += 1;
+        if count > MAX_MEMBERS {
+            return Err(damaged(format!("it has more than {MAX_MEMBERS} members")));
+        }
+        scanner.take(member, &mut members)?;
+    }
+    // What follows the last member counts for the diff id, and only the end of the blob says whether its digest was right.
+    let mut rest = members.into_inner();
+    io::copy(&mut rest, &mut io::sink())?;
+    let (_, diff_id, _) = rest.finish();
+    Ok((scanner.layer, diff_id))
+}
+
+/// The plain bytes. As the programs that unpack layers do, this trusts the first bytes and not the media type.
+pub(super) fn decompress<'a, R: Read + 'a>(mut source: BufReader<R>) -> io::Result<Box<dyn Read + 'a>> {
+    let magic = source.fill_buf()?;
+    Ok(match magic {
+        [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(source))),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::with_buffer(source)?)),
+        _ => Box::new(source),
+    })
+}
+
+/// Fails when more than `left` bytes come.
+struct Bounded<R> {
+    source: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| damaged(format!("it unpacks to more than {} GiB", MAX_UNPACKED >> 30)))?;
+        Ok(count)
+    }
+}
+
+struct Scanner<'a> {
+    filter: &'a Filter,
+    layer: Layer,
+    /// Bytes of content kept so far.
+    captured: u64,
+}
+
+impl Scanner<'_> {
+    fn take(&mut self, member: Member, content: &mut impl Read) -> io::Result<()> {
+        match marked(&member.path)? {
+            Mark::None => self.put(member, content),
+            Mark::Whiteout(path) => self.layer.put_whiteout(&path),
+            Mark::Opaque(directory) => self.layer.put_opaque(&directory),
+            Mark::Driver => Ok(()),
+        }
+    }
+
+    fn put(&mut self, member: Member, content: &mut impl Read) -> io::Result<()> {
+        let Member { mode, uid, gid, mtime, .. } = member;
+        let attributes = Attributes { mode, uid, gid, mtime };
+        let path = member.path.clone();
+        let node = match member.kind {
+            Kind::Directory => return self.layer.put_directory(&path, attributes),
+            Kind::HardLink(target) => return self.layer.put_hard_link(&path, &target, attributes),
+            Kind::File => LeafNode::File { size: member.size, more: self.file(member, content)? },
+            Kind::Symlink(target) => LeafNode::Symlink(target),
+            Kind::CharDevice { major, minor } => LeafNode::CharDevice { major, minor },
+            Kind::BlockDevice { major, minor } => LeafNode::BlockDevice { major, minor },
+            Kind::Fifo => LeafNode::Fifo,
+        };
+        self.layer.put(&path, Leaf { attributes, node })
+    }
+
+    /// What is to be kept of a file.
+    fn file(&mut self, member: Member, content: &mut impl Read) -> io::Result<Option<Arc<File>>> {
+        let Member { path, size, capability, .. } = member;
+        if self.filter.keeps_everything() {
+            let digest = if self.filter.hashes() { Some(hash(content)?) } else { None };
+            return Ok(Some(Arc::new(File { size, capability, digest, ..File::default() })));
+        }
+        let (largest, total) = self.filter.limits();
+        if self.filter.file(path.as_bytes()) != Wanted::Content || size > largest {
+            return Ok(None);
+        }
+        self.captured += size;
+        if self.captured > total {
+            return Err(damaged(format!("the files in it that byoi has to know have more than {total} bytes")));
+        }
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes)?;
+        Ok(Some(Arc::new(File { size, capability, content: Some(bytes.into()), ..File::default() })))
+    }
+}
+
+fn hash(content: &mut impl Read) -> io::Result<Digest> {
+    let mut digester = Digester::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match content.read(&mut buffer)? {
+            0 => return Ok(digester.finish()),
+            count => digester.update(&buffer[..count]),
+        }
+    }
+}
+
+/// What a member's name makes of it.
+enum Mark {
+    None,
+    /// What the layers below have at this path is deleted.
+    Whiteout(ImagePath),
+    /// What the layers below have in this directory is deleted.
+    Opaque(ImagePath),
+    /// It belongs to the storage driver and not to the image.
+    Driver,
+}
+
+fn marked(path: &ImagePath) -> io::Result<Mark> {
+    // Nearly all paths, without looking at each component.
+    if !path.as_bytes().windows(WHITEOUT.len()).any(|window| window == WHITEOUT) {
+        return Ok(Mark::None);
+    }
+    let parent = path.parent().unwrap_or_default();
+    if path.name() == OPAQUE {
+        return Ok(Mark::Opaque(parent));
+    }
+    if path.components().any(|name| name.starts_with(DRIVER)) {
+        return Ok(Mark::Driver);
+    }
+    if parent.components().any(|name| name.starts_with(WHITEOUT)) {
+        return Err(damaged(format!("{path:?} lies in a directory with the name of a whiteout")));
+    }
+    match path.name().strip_prefix(WHITEOUT) {
+        None => Ok(Mark::None),
+        Some(b"" | b"." | b"..") => Err(damaged(format!("the whiteout {path:?} deletes nothing"))),
+        Some(name) => Ok(Mark::Whiteout(parent.join(name).map_err(|error| damaged(error.to_string()))?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::base::Index;
+    use crate::base::extract;
+    use crate::base::index::Node;
+    use crate::base::interest::Interest;
+    use crate::base::tree::Directory;
+
+    /// A member: type, name, target or content.
+    fn tar(members: &[(u8, &str, &str)]) -> Vec<u8> {
+        let mut builder = ::tar::Builder::new(Vec::new());
+        for (kind, name, text) in members {
+            append(&mut builder, *kind, name.as_bytes(), text);
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn append(builder: &mut ::tar::Builder<Vec<u8>>, kind: u8, name: &[u8], text: &str) {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_entry_type(::tar::EntryType::new(kind));
+        header.set_mode(0o640);
+        header.set_uid(3_000_000);
+        header.set_gid(4);
+        header.set_mtime(5);
+        // Names as they are: the crate refuses those that a test of refusals needs.
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
+        let is_link = matches!(kind, b'1' | b'2');
+        if is_link {
+            header.set_link_name_literal(text).unwrap();
+        }
+        let content = if is_link { "" } else { text };
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        builder.append(&header, content.as_bytes()).unwrap();
+    }
+
+    fn index_with(bytes: &[u8], interest: &Interest) -> io::Result<Index> {
+        let filter = Filter::new(interest).unwrap();
+        let (layer, _) = scan(bytes, &filter)?;
+        let mut tree = Directory::default();
+        tree.lay(layer)?;
+        extract::index(tree, &filter).map_err(io::Error::other)
+    }
+
+    fn index(bytes: &[u8]) -> io::Result<Index> {
+        index_with(bytes, &Interest::Everything { digests: true })
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        index(bytes).unwrap_err().to_string()
+    }
+
+    fn path(text: &str) -> ImagePath {
+        ImagePath::parse(text).unwrap()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (key, value) in records {
+            let rest = key.len() + value.len() + 3;
+            let length = (rest..).find(|length| rest + length.to_string().len() == *length).unwrap();
+            body.extend_from_slice(format!("{length} {key}=").as_bytes());
+            body.extend_from_slice(value);
+            body.push(b'\n');
+        }
+        body
+    }
+
+    #[test]
+    fn every_compression_gives_the_same_tree_and_diff_id() {
+        let plain = tar(&[(b'5', "a/", ""), (b'0', "a/x", "hello"), (b'2', "l", "a/x"), (b'1', "h", "a/x")]);
+        let filter = Filter::new(&Interest::Everything { digests: true }).unwrap();
+        let expected = scan(plain.as_slice(), &filter).unwrap();
+        assert_eq!(expected.1, Digest::of(&plain));
+        let (first, second) = plain.split_at(700);
+        for packed in [gzip(&plain), [gzip(first), gzip(second)].concat(), zstd::encode_all(plain.as_slice(), 1).unwrap()] {
+            assert_eq!(scan(packed.as_slice(), &filter).unwrap(), expected);
+            assert!(scan(&packed[..packed.len() - 9], &filter).is_err());
+        }
+        let Node::File(file) = &index(&plain).unwrap().get(&path("h")).unwrap().node.clone() else { panic!("no file") };
+        assert_eq!((file.size, file.digest, file.inode), (5, Some(Digest::of("hello")), Some(0)));
+    }
+
+    #[test]
+    fn numbers_and_records_beyond_ustar_are_read() {
+        let mut builder = ::tar::Builder::new(Vec::new());
+        let capability = b"\x01\0\0\x02\n\n\0\0=\0";
+        let name = format!("deep/{}/\u{e9}", "n".repeat(200));
+        let records = pax(&[("path", name.as_bytes()), ("uid", b"4000000000"), ("mtime", b"-1.5"), ("SCHILY.xattr.security.capability", capability)]);
+        append(&mut builder, b'x', b"PaxHeaders.0/x", std::str::from_utf8(&records).unwrap());
+        append(&mut builder, b'0', b"short", "hello");
+        append(&mut builder, b'L', b"././@LongLink", &format!("{}\0", "g".repeat(150)));
+        append(&mut builder, b'0', b"short", "");
+        let index = index(&builder.into_inner().unwrap()).unwrap();
+        let entry = index.get(&path(&name)).unwrap();
+        assert_eq!((entry.attributes.uid, entry.attributes.mtime, entry.attributes.mode), (4_000_000_000, -2, 0o640));
+        let Node::File(file) = &entry.node else { panic!("no file") };
+        assert_eq!(file.capability.as_deref(), Some(&capability[..]));
+        assert_eq!(index.get(&path(&"g".repeat(150))).unwrap().attributes.uid, 3_000_000);
+    }
+
+    #[test]
+    fn content_is_kept_where_it_is_asked_for_and_small_enough() {
+        let bytes =
+            tar(&[(b'0', "etc/a", "hello"), (b'0', "etc/b", "too large"), (b'0', "c", "x"), (b'2', "bin/sh", "../c"), (b'1', "etc/d", "etc/a")]);
+        let interest = |total| Interest::Patterns { content: vec!["etc/*".to_owned()], presence: vec!["bin/sh".to_owned()], largest: 5, total };
+        let index = index_with(&bytes, &interest(10)).unwrap();
+        assert_eq!(
+            index.iter().map(|(path, _)| path.absolute()).collect::<Vec<_>>(),
+            ["/", "/bin", "/bin/sh", "/c", "/etc", "/etc/a", "/etc/b", "/etc/d"]
+        );
+        assert_eq!(index.content(&path("etc/a")), Some(&b"hello"[..]));
+        assert_eq!(index.content(&path("etc/d")), Some(&b"hello"[..]));
+        assert_eq!(index.content(&path("etc/b")), None);
+        assert!(index.file(&path("bin/sh")).is_some());
+        assert!(index_with(&bytes, &interest(4)).is_err());
+    }
+
+    #[test]
+    fn marks_are_told_from_names() {
+        let whiteouts = tar(&[
+            (b'0', "a/.wh.b", ""),
+            (b'0', "c/.wh..wh..opq", ""),
+            (b'5', ".wh..wh.plnk", ""),
+            (b'0', ".wh..wh.plnk/1.2", ""),
+            (b'0', "x.wh.y", ""),
+        ]);
+        let index = index(&whiteouts).unwrap();
+        assert_eq!(index.iter().map(|(path, _)| path.absolute()).collect::<Vec<_>>(), ["/", "/a", "/c", "/x.wh.y"]);
+        for name in [".wh.", ".wh..", "a/.wh...", ".wh.a/b"] {
+            assert!(index_of_one(name).is_err(), "{name}");
+        }
+    }
+
+    fn index_of_one(name: &str) -> io::Result<Index> {
+        index(&tar(&[(b'0', name, "")]))
+    }
+
+    #[test]
+    fn hostile_layers_are_refused() {
+        for (members, reason) in [
+            (vec![(b'0', "../x", "")], "leaves its root"),
+            (vec![(b'0', "a/../../x", "")], "leaves its root"),
+            (vec![(b'0', "a", ""), (b'0', "a/b", "")], "no directory"),
+            (vec![(b'1', "a", "nowhere")], "no file"),
+            (vec![(b'1', "a", "../etc/passwd")], "leaves its root"),
+            (vec![(b'2', "a", "b"), (b'2', "b", "a"), (b'0', "a/x", "")], "too many links"),
+            (vec![(b'2', "a", "")], "no path"),
+            (vec![(b'0', "./", "x")], "no directory"),
+            (vec![(b'V', "label", "")], "unknown type"),
+            (vec![(b'S', "sparse", "")], "sparse"),
+            (vec![(b'x', "p", "9 broken"), (b'0', "a", "")], "extended header"),
+            (vec![(b'x', "p", "99 path=a\n"), (b'0', "a", "")], "extended header"),
+            (vec![(b'x', "p", "22 GNU.sparse.major=1\n"), (b'0', "a", "")], "sparse"),
+        ] {
+            let message = refused(&tar(&members));
+            assert!(message.contains(reason), "{members:?}: {message}");
+        }
+        assert!(index_of_one(&"d/".repeat(49)).is_ok());
+        let deep = format!("{}\0", "d/".repeat(300));
+        assert!(refused(&tar(&[(b'L', "l", &deep), (b'0', "a", "")])).contains("deeper"));
+        let long = "n".repeat(2 << 20);
+        assert!(refused(&tar(&[(b'L', "l", &long), (b'0', "a", "")])).contains("1 MiB"));
+        let mut damaged = tar(&[(b'0', "a", "")]);
+        damaged[0] = b'b';
+        assert!(refused(&damaged).contains("checksum"));
+        assert!(scan(&b"this is no tar"[..], &Filter::new(&Interest::Everything { digests: false }).unwrap()).is_err());
+        let whole = tar(&[(b'0', "a", "content")]);
+        for length in [100, 512, 515, 700] {
+            assert!(index(&whole[..length]).is_err(), "{length}");
+        }
+        assert!(index(&[]).is_ok());
+    }
+}

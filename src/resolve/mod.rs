@@ -1,0 +1,3 @@
+//! From a description to a lock.
+
+pub mod base;
