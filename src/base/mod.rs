@@ -11,7 +11,9 @@ mod interest;
 pub mod layout;
 mod links;
 mod members;
+mod open;
 mod read;
+pub mod registry;
 mod scan;
 #[cfg(test)]
 mod specimen;
@@ -24,4 +26,6 @@ pub use error::BaseError;
 pub use image::OpenedImage;
 pub use index::Index;
 pub use interest::Interest;
+pub use open::open;
 pub use read::read;
+pub use registry::RegistryBlobs;
