@@ -303,6 +303,16 @@ impl FromStr for Destination {
     }
 }
 
+impl Destination {
+    /// The reference, where the destination is a registry.
+    pub fn registry(&self) -> Option<&Reference> {
+        match self {
+            Destination::Registry(reference) => Some(reference),
+            _ => None,
+        }
+    }
+}
+
 fn pushable(reference: Reference) -> Result<Reference, String> {
     match reference.digest() {
         Some(_) => Err("a destination cannot be named by digest: its digest follows from its content".to_owned()),

@@ -62,6 +62,7 @@ impl<'a> Extractor<'a> {
                 let entry = self.entry(leaf);
                 self.push(entry);
             }
+            LeafNode::File { .. } => {}
             LeafNode::Symlink(_) => {
                 self.push(self.plain(leaf));
                 if wanted {

@@ -1,0 +1,59 @@
+//! The lock's entry for the base: opened, read once, remembered by its digest.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::base::{facts, interest};
+use crate::base::{self, Index, OpenedImage};
+use crate::description::Description;
+use crate::error::{Error, Problem};
+use crate::image_path::ImagePath;
+use crate::lock::{Base, Directories, DirectoryRule, Facts};
+use crate::reference::ImageSource;
+use crate::world::World;
+
+/// Kind of the store's records of base indexes.
+const RECORD: &str = "base-index";
+
+/// Looks the base up and reads its layers, once for each digest: what the pass found is kept in the store.
+///
+/// # Errors
+/// A base that is not there, not for the platform, or damaged.
+pub async fn lock_base(description: &Description, directory: &Path, world: &World<'_>) -> Result<Base, Error> {
+    let requirement = description.base_requirement.clone();
+    match &description.base.value {
+        ImageSource::Scratch => Ok(scratch(requirement)),
+        ImageSource::RootFs { .. } => {
+            let problem = Problem::new("root filesystems cannot be read yet").at(&description.source, description.base.span.clone());
+            Err(Error::input(problem.help("make an image of it: `docker import`, or `buildah`")))
+        }
+        source => match base::open(source, directory, None, world.registry).await? {
+            Some(image) => of_image(requirement, &image, world).await,
+            None => Ok(scratch(requirement)),
+        },
+    }
+}
+
+fn scratch(requirement: String) -> Base {
+    let root = (ImagePath::root(), DirectoryRule { mode: 0o755, uid: 0, gid: 0 });
+    let directories = Directories { rules: BTreeMap::from([root]), links: BTreeMap::new() };
+    Base { requirement, digest: None, index: None, timestamp: Timestamp::UNIX_EPOCH, facts: Facts::default(), directories }
+}
+
+async fn of_image(requirement: String, image: &OpenedImage, world: &World<'_>) -> Result<Base, Error> {
+    let interest = interest();
+    let key = interest.key(&image.digest);
+    let index: Index = match world.store.record(RECORD, &key) {
+        Some(index) => index,
+        None => {
+            let index = base::read(&image.manifest.layers, &image.diff_ids, &*image.blobs, &interest, world.progress).await?;
+            world.store.put_record(RECORD, &key, &index)?;
+            index
+        }
+    };
+    let (facts, directories) = facts(&index, &image.config)?;
+    let timestamp = image.created().unwrap_or(Timestamp::UNIX_EPOCH);
+    Ok(Base { requirement, digest: Some(image.digest), index: image.index, timestamp, facts, directories })
+}
