@@ -1,0 +1,90 @@
+//! `[[file]]`: single files, directories, inline texts, files at URLs, and archives to unpack: how each resolves, and how it lays its entries.
+
+mod component;
+mod editor;
+mod error;
+mod exclude;
+mod local;
+mod remote;
+
+pub use editor::demand_editor;
+pub use error::FileProblem;
+pub use remote::{fetch, lock_all};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::description::{Description, FileItem, FileOrigin};
+use crate::error::{Error, Problem};
+use crate::lock::File;
+use crate::plan::Component;
+use crate::store::Store;
+use component::{FileComponent, Origin};
+use exclude::Exclude;
+
+/// The component of each `[[file]]`, in the file's order. Local files are read and hashed here.
+///
+/// # Errors
+/// All items that cannot be used, each with its place in the description.
+pub fn components(description: &Description, directory: &Path, locked: &[File], store: &Store) -> Result<Vec<Arc<dyn Component>>, Error> {
+    let mut components: Vec<Arc<dyn Component>> = Vec::new();
+    let mut problems = Vec::new();
+    for item in &description.files {
+        match component(item, directory, locked, store) {
+            Ok(component) => components.push(Arc::new(component)),
+            Err(error) => problems.push(problem(description, item, &error)),
+        }
+    }
+    if problems.is_empty() { Ok(components) } else { Err(crate::error::Invalid { problems }.into()) }
+}
+
+/// An error about an item, as a problem at its place.
+fn problem(description: &Description, item: &FileItem, error: &Error) -> Problem {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error.fault());
+    while let Some(why) = cause {
+        message = format!("{message}: {why}");
+        cause = why.source();
+    }
+    let problem = Problem::new(message).at(&description.source, item.span.clone());
+    match error.fault().help() {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
+}
+
+fn component(item: &FileItem, directory: &Path, locked: &[File], store: &Store) -> Result<FileComponent, Error> {
+    let origin = match &item.origin {
+        FileOrigin::Content(text) => Origin::Inline(text.clone().into_bytes().into()),
+        FileOrigin::Url { url, .. } => {
+            let entry = locked.iter().find(|entry| entry.requirement == *url).ok_or_else(|| FileProblem::NotLocked(url.to_string()))?;
+            match item.unpack {
+                Some(unpack) => {
+                    Origin::Archive { name: url.path().to_owned(), digest: entry.sha256, foreign: true, place: None, strip: unpack.strip }
+                }
+                None => Origin::Foreign { digest: entry.sha256, size: entry.size },
+            }
+        }
+        FileOrigin::Source(source) => local_origin(item, &local::place(directory, source)?, source, store)?,
+    };
+    Ok(FileComponent { target: item.target.clone(), owner: item.owner, mode: item.mode, origin })
+}
+
+fn local_origin(item: &FileItem, place: &Path, source: &Path, store: &Store) -> Result<Origin, Error> {
+    let exclude = Exclude::new(&item.exclude).map_err(FileProblem::Pattern)?;
+    let entries = local::scan(place, &exclude, store)?;
+    let single = entries.first().is_some_and(|entry| entry.path.is_root() && !matches!(entry.kind, local::LocalKind::Directory));
+    match (item.unpack, single) {
+        (Some(unpack), true) => {
+            let Some(local::LocalEntry { kind: local::LocalKind::File { digest, .. }, .. }) = entries.first() else {
+                return Err(FileProblem::NoArchive(source.to_owned()).into());
+            };
+            let name = source.display().to_string();
+            Ok(Origin::Archive { name, digest: *digest, foreign: false, place: Some(place.to_owned()), strip: unpack.strip })
+        }
+        (Some(_), false) => Err(FileProblem::NoArchive(source.to_owned()).into()),
+        (None, true) if !item.exclude.is_empty() => Err(FileProblem::ExcludeOfFile(source.to_owned()).into()),
+        (None, false) if item.mode.is_some() => Err(FileProblem::ModeOfDirectory(source.to_owned()).into()),
+        (None, _) => Ok(Origin::Local(entries)),
+    }
+}
