@@ -170,6 +170,10 @@ impl Component for Extension {
         vec![(self.root(), DirectoryRule { mode: 0o755, uid: UID, gid: GID })]
     }
 
+    fn inputs(&self) -> Vec<Digest> {
+        vec![self.sha256]
+    }
+
     fn claims(&self) -> Vec<ImagePath> {
         vec![self.root().join("package.json").expect("short enough")]
     }
