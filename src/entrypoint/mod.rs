@@ -1,0 +1,177 @@
+//! The entrypoint: a script that, at every start, brings the space's volume up to date with the image and then becomes the editor's server;
+//! and what of it the image's config says.
+//!
+//! The script is POSIX sh (`entrypoint.sh`); the volume's part is for the server's own node (`volume.js`). Both are pure functions of the
+//! base's facts and the description's `[editor]` table.
+
+mod script;
+
+use serde_json::{Value, json};
+
+use crate::contract::{BASE_PATH, ENTRYPOINT, PLATFORM_ENTRYPOINT, server_command};
+use crate::description::Description;
+use crate::digest::Digest;
+use crate::error::{Error, Problem};
+use crate::image_path::ImagePath;
+use crate::inputs::Inputs;
+use crate::layer::{Content, Entry};
+use crate::lock::{DirectoryRule, Facts};
+use crate::plan::{Component, Laid, MTIME};
+
+pub use script::Roots;
+
+/// The program that brings the volume up to date, as the image has it.
+const UPDATE_VOLUME: &str = "/usr/local/lib/byoi/volume.js";
+/// Its text.
+const UPDATE_VOLUME_TEXT: &str = include_str!("volume.js");
+/// The directory of our scripts.
+const BIN: &str = "/usr/local/bin";
+
+/// The entrypoint of an image.
+#[derive(Debug, Clone)]
+pub struct Entrypoint {
+    /// The base's own `entrypoint-code-editor`, which ours ends by starting.
+    platform: Option<ImagePath>,
+    /// The server's command line; empty where the base's own script knows it.
+    command: Vec<String>,
+}
+
+impl Entrypoint {
+    /// The entrypoint for this description on a base with these facts.
+    ///
+    /// # Errors
+    /// When there is an `[editor]` table though the base's own script starts the server.
+    pub fn new(description: &Description, facts: &Facts) -> Result<Self, Error> {
+        let editor = description.editor.as_ref();
+        let Some(platform) = &facts.entrypoint else {
+            let (base_path, arguments) = editor.map_or((BASE_PATH, &[][..]), |editor| (&editor.value.base_path, &editor.value.arguments));
+            return Ok(Entrypoint { platform: None, command: server_command(base_path, arguments) });
+        };
+        if let Some(editor) = editor {
+            let message = format!("the base's own {} starts the editor and decides its arguments", platform.absolute());
+            let problem = Problem::new(message).at(&description.source, editor.span.clone()).label("has no effect");
+            return Err(Error::input(problem.help("take the table out")));
+        }
+        Ok(Entrypoint { platform: Some(platform.clone()), command: Vec::new() })
+    }
+
+    /// `Entrypoint` of the image's config.
+    pub fn entrypoint(&self) -> Vec<String> {
+        vec![ENTRYPOINT.to_owned()]
+    }
+
+    /// `Cmd` of the image's config: the server's whole command line, so that it can be read and checked without running the image.
+    pub fn cmd(&self) -> Vec<String> {
+        self.command.clone()
+    }
+
+    /// The text of the script.
+    pub fn script(&self) -> String {
+        self.script_in(&Roots::default())
+    }
+
+    /// The text of the script for other places than those of the contract: for tests that run it outside an image.
+    pub fn script_in(&self, roots: &Roots) -> String {
+        script::text(roots, self.platform.as_ref(), &self.command)
+    }
+
+    /// The text of the program that brings the volume up to date.
+    pub fn update_volume(&self) -> &'static str {
+        UPDATE_VOLUME_TEXT
+    }
+
+    /// Where the link from the platform's name for such a script to ours lies; none where that name is the base's own script.
+    fn link(&self) -> Option<ImagePath> {
+        self.platform.is_none().then(|| ImagePath::literal(BIN).join(PLATFORM_ENTRYPOINT).unwrap_or_default())
+    }
+}
+
+impl Component for Entrypoint {
+    fn name(&self) -> String {
+        "entrypoint".to_owned()
+    }
+
+    fn key(&self) -> Value {
+        let digest = |text: &str| Digest::of(text.as_bytes()).to_string();
+        json!({
+            "kind": "entrypoint",
+            "link": self.link().is_some(),
+            "script": digest(&self.script()),
+            "volume": digest(UPDATE_VOLUME_TEXT),
+        })
+    }
+
+    fn directories(&self) -> Vec<(ImagePath, DirectoryRule)> {
+        Vec::new()
+    }
+
+    fn claims(&self) -> Vec<ImagePath> {
+        [ImagePath::literal(ENTRYPOINT), ImagePath::literal(UPDATE_VOLUME)].into_iter().chain(self.link()).collect()
+    }
+
+    fn lay(&self, _: &dyn Inputs) -> Result<Vec<Laid>, Error> {
+        let file = |text: &str, mode| Entry::file(Content::inline(text.as_bytes()), mode, 0, 0, MTIME);
+        let mut laid =
+            vec![(ImagePath::literal(ENTRYPOINT), file(&self.script(), 0o755)), (ImagePath::literal(UPDATE_VOLUME), file(UPDATE_VOLUME_TEXT, 0o644))];
+        // Relative, so that it holds wherever the image is unpacked.
+        let target = ENTRYPOINT.rsplit('/').next().unwrap_or(ENTRYPOINT);
+        laid.extend(self.link().map(|link| (link, Entry::symlink(target.as_bytes(), 0, 0, MTIME))));
+        Ok(laid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::description;
+
+    fn described(text: &str) -> Description {
+        description::parse("byoi.toml", text).unwrap()
+    }
+
+    fn with_own_script() -> Facts {
+        Facts { entrypoint: Some(ImagePath::literal("/opt/bin/entrypoint-code-editor")), ..Facts::default() }
+    }
+
+    #[test]
+    fn the_server_command_is_cmd_and_in_the_script() {
+        let description = described("schema = 1\nbase = \"scratch\"\n[editor]\narguments = [\"--locale=it's\"]\n");
+        let entrypoint = Entrypoint::new(&description, &Facts::default()).unwrap();
+        assert_eq!(entrypoint.entrypoint(), ["/usr/local/bin/byoi-entrypoint"]);
+        assert_eq!(entrypoint.cmd(), server_command(BASE_PATH, &["--locale=it's".to_owned()]));
+        assert!(entrypoint.script().contains(r"'--base-path' '/codeeditor/default'"));
+        assert!(entrypoint.script().contains(r"'--locale=it'\''s'"));
+    }
+
+    #[test]
+    fn a_base_with_its_own_script_keeps_its_name_and_arguments() {
+        let entrypoint = Entrypoint::new(&described("schema = 1\nbase = \"scratch\"\n"), &with_own_script()).unwrap();
+        assert!(entrypoint.cmd().is_empty());
+        assert!(entrypoint.script().contains("platform_entrypoint='/opt/bin/entrypoint-code-editor'"));
+        assert!(!entrypoint.claims().iter().any(|path| path.name() == PLATFORM_ENTRYPOINT.as_bytes()));
+    }
+
+    #[test]
+    fn an_editor_table_on_such_a_base_is_an_error_at_its_place() {
+        let description = described("schema = 1\nbase = \"scratch\"\n[editor]\narguments = [\"--disable-telemetry\"]\n");
+        let error = Entrypoint::new(&description, &with_own_script()).unwrap_err();
+        let problem = &error.fault().problems()[0];
+        assert!(problem.message.contains("/opt/bin/entrypoint-code-editor starts the editor"), "{}", problem.message);
+        assert!(problem.place.is_some());
+    }
+
+    #[test]
+    fn lays_what_it_claims() {
+        struct Nothing;
+        impl Inputs for Nothing {
+            fn open(&self, _: &Digest) -> Result<std::fs::File, Error> {
+                unreachable!("the entrypoint reads no input")
+            }
+        }
+        for facts in [Facts::default(), with_own_script()] {
+            let entrypoint = Entrypoint::new(&described("schema = 1\nbase = \"scratch\"\n"), &facts).unwrap();
+            let laid: Vec<_> = entrypoint.lay(&Nothing).unwrap().into_iter().map(|(path, _)| path).collect();
+            assert_eq!(laid, entrypoint.claims());
+        }
+    }
+}
