@@ -1,5 +1,6 @@
 //! A component: the smallest part of an image that byoi plans with. A pure function of a lock entry and bytes to entries.
 
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::image_path::ImagePath;
 use crate::inputs::Inputs;
@@ -19,6 +20,11 @@ pub trait Component: Send + Sync {
 
     /// Everything that decides the component's bytes, as JSON with sorted keys: it becomes part of the layer's key.
     fn key(&self) -> serde_json::Value;
+
+    /// Foreign inputs that [`Component::lay`] will open, by digest: what has to be fetched before the component's layer is made.
+    fn inputs(&self) -> Vec<Digest> {
+        Vec::new()
+    }
 
     /// Directories that the component brings with a mode and owner of its own, its root first. They join the image's one directory table,
     /// where the base does not have them.

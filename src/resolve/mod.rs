@@ -1,3 +1,99 @@
-//! From a description to a lock.
+//! byoi.toml → byoi.lock: base, then extensions, then files. An update changes nothing that was not asked for.
 
 pub mod base;
+mod lock_base;
+
+use std::path::Path;
+
+use crate::description::Description;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::lock::Lock;
+use crate::world::World;
+use crate::{extension, file};
+
+/// Which entries of an existing lock are looked up anew though their requirements have not changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// None.
+    Nothing,
+    /// All.
+    All,
+    /// Those named: `base`, an extension's id or requirement, a file's URL.
+    Names(Vec<String>),
+}
+
+/// The name by which an update asks for the base.
+const BASE: &str = "base";
+
+impl Update {
+    /// Whether an entry with one of these names is looked up anew.
+    pub fn asks_for(&self, names: &[&str]) -> bool {
+        match self {
+            Update::Nothing => false,
+            Update::All => true,
+            Update::Names(asked) => asked.iter().any(|asked| names.iter().any(|name| name.eq_ignore_ascii_case(asked))),
+        }
+    }
+
+    /// Without what was not asked for by any entry's name.
+    fn unknown(&self, lock: &Lock) -> Vec<String> {
+        let Update::Names(asked) = self else { return Vec::new() };
+        let extensions = lock.extensions.iter().flat_map(|one| [one.id.clone(), one.requirement.clone()]);
+        let known: Vec<String> = extensions.chain(lock.files.iter().map(|file| file.requirement.to_string())).chain([BASE.to_owned()]).collect();
+        asked.iter().filter(|asked| !known.iter().any(|known| known.eq_ignore_ascii_case(asked))).cloned().collect()
+    }
+}
+
+/// An update names what the lock does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("the lock has no entry named {}", .names.join(", "))]
+struct UnknownName {
+    names: Vec<String>,
+    known: Vec<String>,
+}
+
+impl crate::error::Fault for UnknownName {
+    fn kind(&self) -> crate::error::Kind {
+        crate::error::Kind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(format!("its names are {}", self.known.join(", ")))
+    }
+}
+
+/// The lock of a description. Entries of `old` whose requirements have not changed are kept unless `update` asks for them.
+///
+/// # Errors
+/// Inputs that are not there, are refused, or do not fit together; each with its place in the description.
+pub async fn resolve(description: &Description, directory: &Path, old: Option<&Lock>, update: &Update, world: &World<'_>) -> Result<Lock, Error> {
+    if let Some(old) = old {
+        let names = update.unknown(old);
+        if !names.is_empty() {
+            let known = [BASE.to_owned()].into_iter().chain(old.extensions.iter().map(|one| one.id.clone())).collect();
+            return Err(UnknownName { names, known }.into());
+        }
+    }
+    let kept = old.map(|old| &old.base).filter(|base| base.requirement == description.base_requirement && !update.asks_for(&[BASE]));
+    let base = match kept {
+        Some(base) => base.clone(),
+        None => lock_base::lock_base(description, directory, world).await?,
+    };
+    let old_extensions: Vec<_> =
+        old.into_iter().flat_map(|old| &old.extensions).filter(|one| !update.asks_for(&[&one.id, &one.requirement])).cloned().collect();
+    let extensions = extension::lock_all(description, directory, &old_extensions, &base.facts, world).await?;
+    let old_files: Vec<_> = old.into_iter().flat_map(|old| &old.files).filter(|one| !update.asks_for(&[one.requirement.as_str()])).cloned().collect();
+    let files = file::lock_all(description, &old_files, world).await?;
+    file::demand_editor(description, directory, &base.facts)?;
+    Ok(Lock { base, extensions, files })
+}
+
+/// Fetches what of these inputs is not in the store, several at once.
+///
+/// # Errors
+/// Downloads that fail or bring other bytes.
+pub async fn fetch(lock: &Lock, needed: &[Digest], world: &World<'_>) -> Result<(), Error> {
+    extension::fetch(&lock.extensions, needed, world).await?;
+    file::fetch(&lock.files, needed, world).await
+}
