@@ -1,14 +1,17 @@
 //! Makes the layers of a plan: takes those that are known, builds the others into the store.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::earlier::EarlierLayer;
 use super::reuse::KnownLayer;
 use crate::digest::Digest;
 use crate::error::{Error, Fault, Kind};
-use crate::inputs::Inputs;
 use crate::layer;
-use crate::plan::{DirectoryTable, Plan, PlannedLayer, build_tree};
+use crate::plan::{DirectoryTable, PlannedLayer, build_tree};
+use crate::progress::Progress;
 use crate::store::Store;
 
 /// Kind of the store's records that say what a layer's key came to.
@@ -61,26 +64,26 @@ impl Fault for Differs {
     }
 }
 
-/// What the building of layers needs beside the plan.
+/// What the making of layers needs beside the plan.
 pub struct Workshop<'a> {
-    /// Where finished layers lie.
+    /// Where finished layers lie, and where inputs are opened.
     pub store: &'a Store,
-    /// Opens the components' inputs.
-    pub inputs: &'a dyn Inputs,
     /// Threads that compress.
     pub threads: NonZeroUsize,
     /// Layers of earlier images by key.
-    pub reusable: &'a BTreeMap<Digest, KnownLayer>,
+    pub earlier: &'a BTreeMap<Digest, EarlierLayer>,
     /// Trust nothing: make every layer, and fail where bytes differ from what was known.
     pub rebuild: bool,
-    /// Hears how many bytes of tar were packed.
-    pub progress: &'a (dyn Fn(u64) + Sync),
+    /// Hears of packing.
+    pub progress: &'a dyn Progress,
+    /// Ends the work early.
+    pub cancelled: &'a AtomicBool,
 }
 
 impl Workshop<'_> {
-    /// Which of the plan's layers must be made: those that are neither in the cache nor in an earlier image.
-    pub fn missing<'p>(&self, plan: &'p Plan) -> Vec<&'p PlannedLayer> {
-        plan.layers.iter().filter(|layer| self.rebuild || self.find(layer).is_none()).collect()
+    /// Whether the layer has to be made: it is neither in the cache nor in an earlier image.
+    pub fn must_make(&self, layer: &PlannedLayer) -> bool {
+        self.rebuild || self.find(layer).is_none()
     }
 
     /// The finished layer: found, else made.
@@ -98,6 +101,7 @@ impl Workshop<'_> {
                     let (before, now) = (before.digest, known.digest);
                     return Err(Differs { name: layer.name.clone(), key: layer.key, before, now }.into());
                 }
+                self.store.put_record(RECORD, &layer.key, &known)?;
                 (known, Origin::New)
             }
         };
@@ -105,23 +109,38 @@ impl Workshop<'_> {
         Ok(BuiltLayer { name: layer.name.clone(), components, key: layer.key, known, origin })
     }
 
-    /// Makes a layer although it is known, because a destination needs bytes that lie nowhere near.
-    ///
-    /// # Errors
-    /// As [`Workshop::finish`].
-    pub fn make(&self, layer: &PlannedLayer, directories: &DirectoryTable) -> Result<KnownLayer, Error> {
-        let doing = || format!("making the layer `{}`", layer.name);
-        let tree = build_tree(layer, directories, self.inputs)?;
+    fn make(&self, layer: &PlannedLayer, directories: &DirectoryTable) -> Result<KnownLayer, Error> {
+        let tree = build_tree(layer, directories, self.store)?;
+        let task = self.progress.begin(&format!("pack {}", layer.name), Some(layer::tar_size(&tree)?));
         let mut writer = self.store.writer()?;
-        let packed = layer::pack(&tree, self.threads, &mut writer, self.progress).map_err(|error| Error::from(error).while_doing(doing()))?;
+        let mut out = Cancellable { inner: &mut writer, cancelled: self.cancelled };
+        let packed = layer::pack(&tree, self.threads, &mut out, &|bytes| task.advance(bytes))
+            .map_err(|error| Error::from(error).while_doing(format!("cannot make the layer `{}`", layer.name)))?;
         let size = writer.commit_as(&packed.digest)?;
-        let known = KnownLayer { digest: packed.digest, size, diff_id: packed.diff_id };
-        self.store.put_record(RECORD, &layer.key, &known)?;
-        Ok(known)
+        Ok(KnownLayer { digest: packed.digest, size, diff_id: packed.diff_id })
     }
 
     fn find(&self, layer: &PlannedLayer) -> Option<(KnownLayer, Origin)> {
         let cached = self.store.record::<KnownLayer>(RECORD, &layer.key).filter(|known| self.store.blob(&known.digest).is_some());
-        cached.map(|known| (known, Origin::Cached)).or_else(|| self.reusable.get(&layer.key).map(|known| (*known, Origin::Reused)))
+        cached.map(|known| (known, Origin::Cached)).or_else(|| self.earlier.get(&layer.key).map(|earlier| (earlier.known, Origin::Reused)))
+    }
+}
+
+/// Fails as soon as the work is to end, so that threads that make bytes end and take their temporary files with them.
+struct Cancellable<'a, W> {
+    inner: W,
+    cancelled: &'a AtomicBool,
+}
+
+impl<W: Write> Write for Cancellable<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other("interrupted"));
+        }
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }

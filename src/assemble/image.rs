@@ -59,29 +59,18 @@ pub struct BasePart {
     pub name: Option<(String, Digest)>,
 }
 
-/// Puts an image together.
+/// Puts an image together from the base's layers and ours.
 ///
 /// # Errors
 /// A base that cannot be converted to `family`, or more layers than file systems mount.
-pub fn compose_image(
-    base: &BasePart,
-    ours: Vec<(BuiltLayer, Arc<dyn Blobs>)>,
-    additions: &Additions,
-    created: Timestamp,
-    family: Option<Family>,
-) -> Result<Image, Error> {
-    let family = family.unwrap_or(base.family);
+pub fn compose_image(base: &BasePart, ours: Vec<ImageLayer>, additions: &Additions, created: Timestamp, family: Family) -> Result<Image, Error> {
     let count = base.layers.len() + ours.len();
     if count > contract::limits::LAYERS {
-        let problem = Problem::new(format!(
-            "the image would have {count} layers, {} of them the base's: runtimes mount {}",
-            base.layers.len(),
-            contract::limits::LAYERS
-        ));
+        let most = contract::limits::LAYERS;
+        let problem = Problem::new(format!("the image would have {count} layers, {} of them the base's: runtimes mount {most}", base.layers.len()));
         return Err(Error::input(problem.help("lower `image.layers`, or flatten the base")));
     }
-    let config_layers: Vec<_> =
-        ours.iter().map(|(layer, _)| ConfigLayer { diff_id: layer.known.diff_id, created_by: layer.name.clone(), key: layer.key }).collect();
+    let config_layers: Vec<_> = ours.iter().filter_map(config_layer).collect();
     let config = compose(&base.config, &base.diff_ids, &config_layers, additions, created);
     let config_descriptor = Descriptor::new(family.config(), Digest::of(&config), config.len() as u64);
 
@@ -90,11 +79,7 @@ pub fn compose_image(
         let descriptor = converted(descriptor, family)?;
         layers.push(ImageLayer { descriptor, diff_id: *diff_id, blobs: base.blobs.clone(), built: None });
     }
-    let media_type = family.layer(Compression::Gzip).unwrap_or_default();
-    for (built, blobs) in ours {
-        let descriptor = Descriptor::new(media_type, built.known.digest, built.known.size);
-        layers.push(ImageLayer { descriptor, diff_id: built.known.diff_id, blobs, built: Some(built) });
-    }
+    layers.extend(ours);
 
     let annotations = match (&base.name, family) {
         (Some((name, digest)), Family::Oci) => BTreeMap::from([
@@ -106,6 +91,11 @@ pub fn compose_image(
     let descriptors = layers.iter().map(|layer| layer.descriptor.clone()).collect();
     let manifest = Manifest { family, config: config_descriptor.clone(), layers: descriptors, annotations }.to_bytes();
     Ok(Image { digest: Digest::of(&manifest), manifest, family, config, config_descriptor, layers })
+}
+
+fn config_layer(layer: &ImageLayer) -> Option<ConfigLayer> {
+    let built = layer.built.as_ref()?;
+    Some(ConfigLayer { diff_id: layer.diff_id, created_by: built.name.clone(), key: built.key })
 }
 
 /// A base layer's descriptor with the media type of `family`; its bytes stay.

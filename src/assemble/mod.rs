@@ -1,13 +1,18 @@
-//! From a plan and its inputs to an image: layers, config, manifest.
+//! From description, lock and local files to an image: components, plan, layers, config, manifest.
 
 mod build;
+mod components;
 mod config;
+mod earlier;
 mod history;
 mod image;
+mod pipeline;
 mod reuse;
 
-pub use build::{BuiltLayer, Origin, Workshop};
+pub use build::{BuiltLayer, Origin};
 pub use config::{Additions, ConfigLayer, compose};
-pub use history::HistoryItem;
+pub use earlier::{Before, Earlier, EarlierLayer};
+pub use history::{HistoryItem, read as read_history};
 pub use image::{BasePart, Image, ImageLayer, compose_image};
+pub use pipeline::{BuildRequest, build};
 pub use reuse::{KnownLayer, layers_of};

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod daemon;
 pub mod layout;
+pub mod registry;
 
 use crate::error::{Error, Fault, Kind};
 
@@ -17,6 +18,19 @@ pub struct Written {
     pub mounted: u64,
     /// Whether the destination names another image than before.
     pub manifest: bool,
+}
+
+impl std::ops::Add for Written {
+    type Output = Written;
+
+    fn add(self, other: Written) -> Written {
+        Written {
+            blobs: self.blobs + other.blobs,
+            bytes: self.bytes + other.bytes,
+            mounted: self.mounted + other.mounted,
+            manifest: self.manifest || other.manifest,
+        }
+    }
 }
 
 /// Why an image did not get to its destination.

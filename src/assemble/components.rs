@@ -1,0 +1,43 @@
+//! Which components an image consists of, and what its config gets from the description.
+
+use std::sync::Arc;
+
+use super::config::Additions;
+use super::pipeline::BuildRequest;
+use crate::entrypoint::Entrypoint;
+use crate::error::Error;
+use crate::plan::Components;
+use crate::world::World;
+use crate::{account, extension, file, settings};
+
+/// What the description comes to.
+pub struct Parts {
+    /// The components, by layer.
+    pub components: Components,
+    /// What the config gets.
+    pub additions: Additions,
+}
+
+/// The components of an image and the additions to its config. Local files are read and hashed here; nothing is fetched.
+///
+/// # Errors
+/// Local inputs that cannot be used, each with its place in the description.
+pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, Error> {
+    let BuildRequest { description, directory, lock, .. } = request;
+    let facts = &lock.base.facts;
+    let extensions = extension::components(description, directory, &lock.extensions, facts, world.store)?;
+    let entrypoint = Entrypoint::new(description, facts)?;
+    let (words, cmd) = (entrypoint.entrypoint(), entrypoint.cmd());
+    let mut platform = account::components(description, facts)?;
+    platform.push(Arc::new(entrypoint));
+    platform.extend(settings::components(description, facts)?);
+    let components = Components {
+        rootfs: None,
+        extensions: extensions.each,
+        extension_list: extensions.list,
+        files: file::components(description, directory, &lock.files, world.store)?,
+        platform,
+    };
+    let env = description.env.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();
+    Ok(Parts { components, additions: Additions { env, labels: description.labels.clone(), entrypoint: words, cmd } })
+}

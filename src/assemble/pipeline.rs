@@ -1,0 +1,163 @@
+//! The build as a whole: description and lock in, image out. Layers are handed over as soon as they are finished, so that they can be
+//! uploaded while the next one is made.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde_json::Map;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::build::{BuiltLayer, Origin, Workshop};
+use super::components::{self, Parts};
+use super::earlier::Earlier;
+use super::image::{BasePart, Image, ImageLayer, compose_image};
+use crate::base::{self, BlobReader, Blobs, OpenedImage, Verified};
+use crate::description::Description;
+use crate::error::{Error, FileError};
+use crate::lock::Lock;
+use crate::manifest::{Compression, Descriptor, Family};
+use crate::plan::{DirectoryTable, Plan, check_claims};
+use crate::reference::ImageSource;
+use crate::resolve;
+use crate::store::Store;
+use crate::world::World;
+
+/// What is to be built.
+pub struct BuildRequest<'a> {
+    /// The description.
+    pub description: &'a Description,
+    /// The description's directory.
+    pub directory: &'a Path,
+    /// A lock that is current.
+    pub lock: &'a Lock,
+    /// More labels, which win over the description's.
+    pub labels: BTreeMap<String, String>,
+    /// The media types; the base's where none.
+    pub family: Option<Family>,
+    /// `SOURCE_DATE_EPOCH`: the time of the image and of our history items.
+    pub epoch: Option<Timestamp>,
+    /// Make every layer, trust none.
+    pub rebuild: bool,
+    /// Threads that compress.
+    pub threads: NonZeroUsize,
+}
+
+/// Builds the image. Each layer of ours goes to `finished` when it is ready.
+///
+/// # Errors
+/// Whatever any stage reports.
+pub async fn build(request: &BuildRequest<'_>, earlier: &Earlier, world: &World<'_>, finished: UnboundedSender<ImageLayer>) -> Result<Image, Error> {
+    let lock = request.lock;
+    let base = base::open(&request.description.base.value, request.directory, lock.base.digest.filter(|_| is_image(request)), world.registry).await?;
+    let Parts { components, mut additions } = components::of_image(request, world)?;
+    additions.labels.extend(request.labels.clone());
+
+    let plan = Plan::new(components, DirectoryTable::new(&lock.base.directories), request.description.layers);
+    check_claims(&plan.layers, &plan.directories)?;
+
+    let base = base_part(request, base);
+    let family = request.family.unwrap_or(base.family);
+    let ours = make_layers(request, &plan, earlier, world, family, &finished).await?;
+    let created = request.epoch.unwrap_or_else(|| newest(lock));
+    compose_image(&base, ours, &additions, created, family)
+}
+
+fn is_image(request: &BuildRequest<'_>) -> bool {
+    !matches!(request.description.base.value, ImageSource::RootFs { .. } | ImageSource::Scratch)
+}
+
+/// The newest time of all entries: a function of the lock alone.
+fn newest(lock: &Lock) -> Timestamp {
+    lock.extensions.iter().map(|extension| extension.timestamp).fold(lock.base.timestamp, Timestamp::max)
+}
+
+fn base_part(request: &BuildRequest<'_>, base: Option<OpenedImage>) -> BasePart {
+    let Some(base) = base else {
+        return BasePart { family: Family::Oci, config: Map::new(), layers: Vec::new(), diff_ids: Vec::new(), blobs: Arc::new(Nothing), name: None };
+    };
+    let name = match &request.description.base.value {
+        ImageSource::Registry(reference) => Some((reference.to_string(), request.lock.base.index.unwrap_or(base.digest))),
+        _ => None,
+    };
+    let OpenedImage { manifest, config, diff_ids, blobs, .. } = base;
+    BasePart { family: manifest.family, config, layers: manifest.layers, diff_ids, blobs, name }
+}
+
+async fn make_layers(
+    request: &BuildRequest<'_>,
+    plan: &Plan,
+    earlier: &Earlier,
+    world: &World<'_>,
+    family: Family,
+    finished: &UnboundedSender<ImageLayer>,
+) -> Result<Vec<ImageLayer>, Error> {
+    let workshop = Workshop {
+        store: world.store,
+        threads: request.threads,
+        earlier: &earlier.layers,
+        rebuild: request.rebuild,
+        progress: world.progress,
+        cancelled: world.cancelled,
+    };
+    let needed: Vec<_> = plan
+        .layers
+        .iter()
+        .filter(|layer| workshop.must_make(layer))
+        .flat_map(|layer| &layer.components)
+        .flat_map(|component| component.inputs())
+        .collect();
+    resolve::fetch(request.lock, &needed, world).await?;
+
+    let in_store: Arc<dyn Blobs> = Arc::new(StoreBlobs(world.store.clone()));
+    let mut layers = Vec::new();
+    for planned in &plan.layers {
+        // The uploads of finished layers go on meanwhile, on the runtime's other threads.
+        let built = tokio::task::block_in_place(|| workshop.finish(planned, &plan.directories))?;
+        let blobs = match (built.origin, earlier.layers.get(&built.key)) {
+            (Origin::Reused, Some(earlier)) => earlier.blobs.clone(),
+            _ => in_store.clone(),
+        };
+        let layer = image_layer(built, blobs, family);
+        // Nobody listens where no destination is a registry.
+        let _ = finished.send(layer.clone());
+        layers.push(layer);
+        tokio::task::yield_now().await;
+    }
+    Ok(layers)
+}
+
+fn image_layer(built: BuiltLayer, blobs: Arc<dyn Blobs>, family: Family) -> ImageLayer {
+    // Both families have a name for gzip.
+    let media_type = family.layer(Compression::Gzip).unwrap_or_default();
+    let descriptor = Descriptor::new(media_type, built.known.digest, built.known.size);
+    ImageLayer { descriptor, diff_id: built.known.diff_id, blobs, built: Some(built) }
+}
+
+/// Finished layers in the cache.
+struct StoreBlobs(Store);
+
+impl Blobs for StoreBlobs {
+    fn open<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<BlobReader, Error>> {
+        async move {
+            let file = crate::inputs::Inputs::open(&self.0, &descriptor.digest)?;
+            let reader: BlobReader = Box::pin(Verified::new(tokio::fs::File::from_std(file), descriptor));
+            Ok(reader)
+        }
+        .boxed()
+    }
+}
+
+/// The blobs of no base.
+struct Nothing;
+
+impl Blobs for Nothing {
+    fn open<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<BlobReader, Error>> {
+        let missing = FileError::at("read", descriptor.digest.to_string())(std::io::ErrorKind::NotFound.into());
+        async move { Err(missing.into()) }.boxed()
+    }
+}

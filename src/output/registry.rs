@@ -1,0 +1,138 @@
+//! Into a registry: layers that are there are left alone, layers of another repository there are mounted, the rest is streamed from where
+//! it lies. Nothing names the image before all of it is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::io::ReaderStream;
+
+use super::Written;
+use crate::assemble::{Before, Earlier, Image, ImageLayer};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::reference::{Destination, Reference};
+use crate::registry::Registry;
+use crate::registry::http::{ByteStream, Source};
+use crate::world::World;
+
+/// Layers on their way at once.
+const PARALLEL: usize = 4;
+/// Bytes of a layer that are read at once.
+const CHUNK: usize = 1 << 18;
+
+/// Layers that went to the destinations in registries while the others were made.
+#[derive(Debug, Default)]
+pub struct Uploaded(BTreeMap<Reference, (Written, BTreeSet<Digest>)>);
+
+/// Pushes layers of ours to every destination in a registry as they come out of `finished`, until that is closed. Layers of an image that
+/// turns out to be there already are known to the destination, so nothing is asked for them.
+///
+/// # Errors
+/// [`crate::registry`]'s.
+pub async fn push_as_finished(
+    mut finished: UnboundedReceiver<ImageLayer>,
+    destinations: &[Destination],
+    earlier: &Earlier,
+    world: &World<'_>,
+) -> Result<Uploaded, Error> {
+    let references: Vec<&Reference> = destinations.iter().filter_map(Destination::registry).collect();
+    let mut uploaded = Uploaded::default();
+    let nothing = Before::default();
+    while let Some(layer) = finished.recv().await {
+        for reference in &references {
+            let before = earlier.before.get(reference).unwrap_or(&nothing);
+            let written = push_layer(&layer, reference, before, world.registry, world.progress).await?;
+            let (sum, digests) = uploaded.0.entry((*reference).clone()).or_default();
+            *sum = *sum + written;
+            digests.insert(layer.descriptor.digest);
+        }
+    }
+    Ok(uploaded)
+}
+
+impl Uploaded {
+    /// Pushes what is left of the image: the base's layers, the config, and last the manifest. An image whose manifest is there already,
+    /// byte for byte, moves nothing.
+    ///
+    /// # Errors
+    /// [`crate::registry`]'s, and a base that cannot be read.
+    pub async fn finish(&self, image: &Image, reference: &Reference, earlier: &Earlier, world: &World<'_>) -> Result<Written, Error> {
+        let mut before = earlier.before.get(reference).cloned().unwrap_or_default();
+        let mut written = Written::default();
+        if let Some((sum, digests)) = self.0.get(reference) {
+            written = *sum;
+            before.blobs.extend(digests);
+        }
+        if before.manifest.as_ref() == Some(&image.manifest) {
+            return Ok(written);
+        }
+        let (registry, progress) = (world.registry, world.progress);
+        let mut seen = BTreeSet::new();
+        let layers = image.layers.iter().filter(|layer| seen.insert(layer.descriptor.digest));
+        let mut moves = stream::iter(layers.map(|layer| push_layer(layer, reference, &before, registry, progress))).buffer_unordered(PARALLEL);
+        while let Some(one) = moves.try_next().await? {
+            written = written + one;
+        }
+        drop(moves);
+
+        let config = &image.config_descriptor;
+        if !before.blobs.contains(&config.digest) && !registry.has_blob(reference, &config.digest).await? {
+            let bytes: Arc<dyn Source> = Arc::new(Bytes::from(image.config.clone()));
+            registry.push_blob(reference, &config.digest, config.size, bytes).await?;
+            written.bytes += config.size;
+        }
+        registry.push_manifest(reference, image.manifest.clone(), image.family.manifest()).await?;
+        written.manifest = true;
+        Ok(written)
+    }
+}
+
+/// Sees to it that a layer of an image is in the destination's repository.
+async fn push_layer(
+    layer: &ImageLayer,
+    reference: &Reference,
+    before: &Before,
+    registry: &Registry,
+    progress: &dyn Progress,
+) -> Result<Written, Error> {
+    let descriptor = &layer.descriptor;
+    if before.blobs.contains(&descriptor.digest) {
+        return Ok(Written::default());
+    }
+    let elsewhere = layer.blobs.repository().filter(|from| from.registry() == reference.registry());
+    if elsewhere.is_some_and(|from| from.repository() == reference.repository()) || registry.has_blob(reference, &descriptor.digest).await? {
+        return Ok(Written::default());
+    }
+    if let Some(from) = elsewhere
+        && registry.mount(reference, from, &descriptor.digest).await?
+    {
+        return Ok(Written { mounted: 1, ..Written::default() });
+    }
+    let name = layer.built.as_ref().map_or_else(|| format!("base layer {}", &descriptor.digest.hex()[..12]), |built| built.name.clone());
+    let task = Arc::from(progress.begin(&format!("push {name}"), Some(descriptor.size)));
+    let source = Arc::new(LayerSource { layer: layer.clone(), task });
+    registry.push_blob(reference, &descriptor.digest, descriptor.size, source).await?;
+    Ok(Written { blobs: 1, bytes: descriptor.size, ..Written::default() })
+}
+
+/// A layer's bytes, opened anew for each attempt.
+struct LayerSource {
+    layer: ImageLayer,
+    task: Arc<dyn crate::progress::Task>,
+}
+
+impl Source for LayerSource {
+    fn open(&self) -> BoxFuture<'_, Result<ByteStream, Error>> {
+        Box::pin(async move {
+            let reader = self.layer.blobs.open(&self.layer.descriptor).await?;
+            let task = self.task.clone();
+            let stream = ReaderStream::with_capacity(reader, CHUNK).inspect_ok(move |bytes| task.advance(bytes.len() as u64));
+            Ok(stream.boxed())
+        })
+    }
+}
