@@ -65,6 +65,8 @@ variables! {
     XDG_CONFIG_HOME = "XDG_CONFIG_HOME": "The user's configuration directory, instead of `~/.config`.";
     XDG_CACHE_HOME = "XDG_CACHE_HOME": "The user's cache directory, instead of `~/.cache`.";
     XDG_RUNTIME_DIR = "XDG_RUNTIME_DIR": "The user's run-time directory, where containers' `auth.json` may lie.";
+    NO_COLOR = "NO_COLOR": "Any value: no colour, whatever the terminal can.";
+    TERM = "TERM": "`dumb`: no progress bars.";
     DOCKER_HOST = "DOCKER_HOST": "The docker daemon's address, for `docker-daemon:` destinations.";
 }
 

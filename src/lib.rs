@@ -40,13 +40,16 @@ pub mod registry;
 
 // the cache
 pub mod store;
+pub mod world;
 
 // the base image
 pub mod base;
 
 // the components
 pub mod account;
+pub mod entrypoint;
 pub mod extension;
+pub mod file;
 pub mod settings;
 
 // from a description to a lock
