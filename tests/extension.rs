@@ -141,7 +141,7 @@ fn is_what_the_server_installs(vsix: &Path) -> usize {
         assert!(content == their_content, "{name}:\n{}\n{}", String::from_utf8_lossy(content), String::from_utf8_lossy(their_content));
     }
 
-    let our_list: Value = serde_json::from_str(ExtensionList::new(&[ours.clone()], &Facts::default()).unwrap().text()).unwrap();
+    let our_list: Value = serde_json::from_str(ExtensionList::new(std::slice::from_ref(&ours), &Facts::default()).unwrap().text()).unwrap();
     assert_eq!(normative(&our_list, &ours), normative(&list, &ours));
     tree.len()
 }
