@@ -134,6 +134,8 @@ impl Registry {
         if response.status() != StatusCode::UNAUTHORIZED || !at_home || !same_origin(&home, response.url()) {
             return Ok(response);
         }
+        // Whoever waits for a token here must not keep the place that the request for the token needs.
+        let response = response.without_place();
         let challenge = match challenge(response.headers()) {
             Ok(challenge) => challenge,
             Err(schemes) if schemes.is_empty() => return Ok(response),
@@ -162,8 +164,9 @@ impl Registry {
 
     /// The error for an answer that is not what the task needs.
     pub(super) async fn refused(&self, task: &Task, response: Response) -> RegistryError {
-        let signed_in = self.is_signed_in(task).await;
-        task.failed(response.into_error().await, signed_in)
+        // In this order: the answer keeps a place among the requests until it is read.
+        let cause = response.into_error().await;
+        task.failed(cause, self.is_signed_in(task).await)
     }
 
     /// The places where `reference` may be read, in order.

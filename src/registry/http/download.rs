@@ -147,7 +147,7 @@ where
     O: Fn(Range) -> BoxFuture<'static, Result<Response, E>> + Send + Sync + 'static,
 {
     let place = http.transfer_place().await;
-    let response = open(Range { start: 0, validator: None }).await?.into_transfer();
+    let response = open(Range { start: 0, validator: None }).await?.without_place();
     let url = response.url().clone();
     let size = expected.size.or(response.length());
     let validator = response.headers().get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/")).cloned();
@@ -308,7 +308,7 @@ impl<O> Transfer<O> {
             }
             let may_ask_for_a_part = self.expected.digest.is_some() || self.validator.is_some();
             let start = if may_ask_for_a_part { self.digester.size() } else { 0 };
-            let response = (self.open)(Range { start, validator: self.validator.clone() }).await?.into_transfer();
+            let response = (self.open)(Range { start, validator: self.validator.clone() }).await?.without_place();
             self.begin(response)?;
         }
     }

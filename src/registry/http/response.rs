@@ -128,8 +128,8 @@ impl Response {
         Ok(Fetched { status: self.status(), headers: self.headers().clone(), url: self.url.clone(), body })
     }
 
-    /// Gives the place among the short requests back: what follows is bounded as a transfer.
-    pub(super) fn into_transfer(mut self) -> Self {
+    /// Gives its place among the requests back, for who bounds or awaits what follows otherwise.
+    pub(crate) fn without_place(mut self) -> Self {
         self._place = None;
         self
     }

@@ -1,5 +1,8 @@
 //! The client against the in-process registry: one file a subject.
 
+mod access;
+mod credentials;
+mod downloads;
 mod mirrors;
 mod pulls;
 mod pushes;
