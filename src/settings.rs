@@ -71,7 +71,10 @@ fn read(text: &str) -> Result<Map<String, Value>, String> {
 
 fn unreadable(path: &ImagePath, why: &str) -> Error {
     let message = format!("the base's {} cannot be merged with the description's settings: {why}", path.absolute());
-    Error::input(Problem::new(message).help("take another base, or lay the whole file with [[file]] in place of these settings"))
+    Error::input(
+        Problem::new(message)
+            .help("repair that file in the base, or take these settings out of the description: then the base's file stays as it is"),
+    )
 }
 
 /// Sorted here and not by the map type: another crate in the tree may switch on `serde_json/preserve_order`.
