@@ -125,21 +125,27 @@ fn print(printer: &Printer, command: impl FnOnce(&mut dyn std::io::Write) -> Res
     Ok(outcome?)
 }
 
-/// Runs a command that needs network and cache. Ctrl-C ends its futures, which take their temporary files with them, and lets the
-/// threads that make bytes come to their end.
+/// Runs a command that needs network and cache. Ctrl-C ends its futures, which take their temporary files with them; threads that make
+/// bytes see the flag and end by themselves.
 fn with_world(printer: &Printer, command: impl AsyncFnOnce(&Context) -> Result<(), Error>) -> Result<(), Failure> {
     let context = Context::new(printer.clone())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(FileError::at("start", "the async runtime"))?;
+    let cancelled = context.cancelled.clone();
+    // A task of its own: the command's future may be busy making bytes, and then polls nothing.
+    let interruption = runtime.spawn(async move {
+        interrupted().await;
+        cancelled.store(true, Ordering::Relaxed);
+    });
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = command(&context) => outcome.map_err(Failure::Error),
-            _ = interrupted() => Err(Failure::Interrupted),
+            outcome = command(&context) => outcome,
+            _ = interruption => Ok(()),
         }
     });
-    context.cancelled.store(true, Ordering::Relaxed);
+    let was_cancelled = context.cancelled.swap(true, Ordering::Relaxed);
     runtime.shutdown_timeout(Duration::from_secs(10));
-    outcome
+    if was_cancelled { Err(Failure::Interrupted) } else { outcome.map_err(Failure::Error) }
 }
 
 async fn interrupted() {
