@@ -1,6 +1,6 @@
 //! The language of `byoi.toml`: what a description can say. Parsing reports every error of a file at once, each with its place. No I/O.
 //!
-//! Text becomes a TOML document with places ([`document`]), which is held against the language as data ([`grammar`], [`shape`]); then one file
+//! Text becomes a TOML document with places (`document`), which is held against the language as data ([`grammar`], `shape`); then one file
 //! a table reads the values and judges them by the platform's rules.
 
 mod address;
