@@ -7,6 +7,7 @@ mod unpack;
 mod zip;
 
 pub use error::ArchiveError;
+pub use packing::Packing;
 pub use unpack::unpack;
 pub use zip::{ZipMember, read_zip};
 

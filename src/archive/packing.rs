@@ -1,7 +1,7 @@
 //! What an archive is, by its first bytes; and a plain tar of a packed one, in an unnamed temporary file, within limits.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const ZSTD_WINDOW: u32 = 27;
 
 /// What an archive is, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
+pub enum Packing {
     /// A zip archive.
     Zip,
     /// A tar archive.
@@ -34,17 +34,46 @@ pub(super) enum Packing {
 }
 
 impl Packing {
+    /// First bytes that [`Packing::of_head`] wants to see.
+    pub const HEAD: u64 = 6;
+
     /// The packing of the archive in `file`.
     pub(super) fn of(file: &Arc<File>) -> Result<Self, ArchiveError> {
         let mut head = Vec::new();
         FileRange { file: file.clone(), offset: 0, size: 512 }.read_to_end(&mut head)?;
-        Ok(match head.as_slice() {
+        Ok(match Packing::of_head(&head) {
+            Packing::Plain if !is_tar(&head) => {
+                return Err(ArchiveError::whole("it is neither a tar archive (plain, or packed with gzip, xz or zstd) nor a zip archive"));
+            }
+            packing => packing,
+        })
+    }
+
+    /// What an archive is that begins with these bytes; plain where they say nothing else.
+    pub fn of_head(head: &[u8]) -> Self {
+        match head {
             [b'P', b'K', 3 | 5, 4 | 6, ..] => Packing::Zip,
             [0x1f, 0x8b, ..] => Packing::Gzip,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Packing::Xz,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
-            header if is_tar(header) => Packing::Plain,
-            _ => return Err(ArchiveError::whole("it is neither a tar archive (plain, or packed with gzip, xz or zstd) nor a zip archive")),
+            _ => Packing::Plain,
+        }
+    }
+
+    /// The unpacked bytes of `source`: of a zip archive it is the archive itself. Memory is bounded, how much comes is not.
+    ///
+    /// # Errors
+    /// When the decoder cannot be made.
+    pub fn unpacked<'a>(self, source: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Packing::Plain | Packing::Zip => Box::new(source),
+            Packing::Gzip => Box::new(MultiGzDecoder::new(source)),
+            Packing::Xz => Box::new(XzReader::new_mem_limit(source, true, XZ_MEMORY)),
+            Packing::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
+                decoder.window_log_max(ZSTD_WINDOW)?;
+                Box::new(decoder)
+            }
         })
     }
 }
@@ -65,18 +94,11 @@ fn checksum(header: &[u8]) -> u32 {
 pub(super) fn plain_tar(file: &Arc<File>, packing: Packing, limits: &Limits) -> Result<Arc<File>, ArchiveError> {
     let packed = file.metadata()?.len();
     let source = BufReader::with_capacity(BUFFER, FileRange { file: file.clone(), offset: 0, size: packed });
-    let reader: Box<dyn Read> = match packing {
-        Packing::Plain | Packing::Zip => return Ok(file.clone()),
-        Packing::Gzip => Box::new(MultiGzDecoder::new(source)),
-        Packing::Xz => Box::new(XzReader::new_mem_limit(source, true, XZ_MEMORY)),
-        Packing::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
-            decoder.window_log_max(ZSTD_WINDOW)?;
-            Box::new(decoder)
-        }
-    };
+    if matches!(packing, Packing::Plain | Packing::Zip) {
+        return Ok(file.clone());
+    }
     let mut plain = tempfile::tempfile()?;
-    unpack(reader, &mut plain, packed, limits)?;
+    unpack(packing.unpacked(source)?, &mut plain, packed, limits)?;
     Ok(Arc::new(plain))
 }
 
