@@ -33,6 +33,11 @@ pub trait Component: Send + Sync {
     /// Paths that the component is known to lay, for errors before any byte is read; the rest comes up when it is laid.
     fn claims(&self) -> Vec<ImagePath>;
 
+    /// Whether this is the base itself, a root filesystem: its entries are laid as they are, and the base's directories and links are theirs.
+    fn is_base(&self) -> bool {
+        false
+    }
+
     /// All entries. Directories above the component's root need not be among them.
     ///
     /// # Errors

@@ -114,7 +114,11 @@ pub fn build(layer: &PlannedLayer, directories: &DirectoryTable, inputs: &dyn In
     let mut builder = Builder { directories, tree: Tree::new(), owners: BTreeMap::new() };
     for component in &layer.components {
         for (path, entry) in component.lay(inputs)? {
-            builder.lay(component, path, entry)?;
+            if component.is_base() {
+                builder.tree.insert(path, entry);
+            } else {
+                builder.lay(component, path, entry)?;
+            }
         }
     }
     Ok(builder.tree)
