@@ -75,6 +75,14 @@ pub enum BaseError {
         /// What there is too much of.
         why: String,
     },
+    /// A root filesystem that cannot be laid as a layer.
+    #[error("the root filesystem {file} cannot be used: {why}")]
+    RootFs {
+        /// The tar as the user named it.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Patterns of an interest that are none.
     #[error("what to look for in the base is no pattern")]
     Interest(#[source] globset::Error),
@@ -107,7 +115,7 @@ impl Fault for BaseError {
             BaseError::Compressed { .. } => Some("unpack it first: its members are read in place (`gunzip FILE`)".to_owned()),
             BaseError::Layer { .. } => Some("pull or build the base again; where it comes from a mirror, its copy may be broken".to_owned()),
             BaseError::Manifest { .. } | BaseError::Damaged { .. } | BaseError::Absent { .. } => None,
-            BaseError::Read { .. } | BaseError::TooMuch { .. } | BaseError::Interest(_) => None,
+            BaseError::Read { .. } | BaseError::TooMuch { .. } | BaseError::RootFs { .. } | BaseError::Interest(_) => None,
         }
     }
 }

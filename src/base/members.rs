@@ -13,6 +13,8 @@ const BLOCK: u64 = 512;
 const MAX_EXTENSION: u64 = 1 << 20;
 /// Longest target of a symbolic link, Linux's own limit.
 const MAX_TARGET: usize = 4095;
+/// Most members of one tar. Each takes about 100 bytes of memory while the layers are merged.
+const MAX_MEMBERS: u64 = 2_000_000;
 /// Deepest directory that is read.
 const MAX_DEPTH: usize = 256;
 
@@ -48,6 +50,10 @@ pub(super) struct Member {
 /// Reads members one after the other. Content that is not read is skipped.
 pub(super) struct Members<R> {
     source: R,
+    /// Headers that were read so far.
+    count: u64,
+    /// Bytes of the tar that were taken so far.
+    position: u64,
     /// Bytes of the present member's content that were not read.
     content: u64,
     /// Bytes that fill the present member's content up to whole blocks.
@@ -65,7 +71,7 @@ struct Extensions {
 
 impl<R: Read> Members<R> {
     pub(super) fn new(source: R) -> Self {
-        Members { source, content: 0, padding: 0 }
+        Members { source, count: 0, position: 0, content: 0, padding: 0 }
     }
 
     /// The next member; none at the end of the tar.
@@ -100,6 +106,11 @@ impl<R: Read> Members<R> {
         }
     }
 
+    /// Offset in the tar of the next byte of the present member's content.
+    pub(super) fn offset(&self) -> u64 {
+        self.position
+    }
+
     /// What follows the last member.
     pub(super) fn into_inner(self) -> R {
         self.source
@@ -119,10 +130,15 @@ impl<R: Read> Members<R> {
                 Err(error) => return Err(error),
             }
         }
+        self.position += BLOCK;
         if header.as_bytes().iter().all(|&byte| byte == 0) {
             return Ok(None);
         }
         check_sum(&header)?;
+        self.count += 1;
+        if self.count > MAX_MEMBERS {
+            return Err(damaged(format!("it has more than {MAX_MEMBERS} members")));
+        }
         Ok(Some(header))
     }
 
@@ -193,6 +209,7 @@ impl<R: Read> Members<R> {
         if padding < self.padding {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.position += padding;
         self.padding = 0;
         Ok(())
     }
@@ -210,6 +227,7 @@ impl<R: Read> Read for Members<R> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.content -= count as u64;
+        self.position += count as u64;
         Ok(count)
     }
 }

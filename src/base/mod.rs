@@ -14,6 +14,7 @@ mod members;
 mod open;
 mod read;
 pub mod registry;
+mod rootfs;
 mod scan;
 #[cfg(test)]
 mod specimen;
@@ -29,3 +30,4 @@ pub use interest::Interest;
 pub use open::open;
 pub use read::read;
 pub use registry::RegistryBlobs;
+pub use rootfs::{RootFs, RootFsComponent, inspect};

@@ -3,17 +3,14 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 
-use flate2::bufread::MultiGzDecoder;
-
 use super::index::{Attributes, File};
 use super::interest::{Filter, Wanted};
 use super::members::{Kind, Member, Members, damaged};
 use super::tree::{Layer, Leaf, LeafNode};
+use crate::archive::Packing;
 use crate::digest::{Digest, Digester, Digesting};
 use crate::image_path::ImagePath;
 
-/// Most members of one layer. Each takes about 100 bytes of memory while the layers are merged.
-const MAX_MEMBERS: u64 = 2_000_000;
 /// Most bytes of one layer's tar. Studio's limit for a whole image is far below.
 const MAX_UNPACKED: u64 = 128 << 30;
 
@@ -29,14 +26,9 @@ const DRIVER: &[u8] = b".wh..wh.";
 /// A damaged layer; what `source` reports.
 pub(super) fn scan(source: impl Read, filter: &Filter) -> io::Result<(Layer, Digest)> {
     let plain = decompress(BufReader::with_capacity(BUFFER, source))?;
-    let mut members = Members::new(Digesting::new(Bounded { source: plain, left: MAX_UNPACKED }));
-    let mut scanner = Scanner { filter, layer: Layer::default(), captured: 0 };
-    let mut count = 0;
+    let mut members = Members::new(Digesting::new(Bounded::new(plain)));
+    let mut scanner = Scanner::new(filter);
     while let Some(member) = members.next()? {
-        count += 1;
-        if count > MAX_MEMBERS {
-            return Err(damaged(format!("it has more than {MAX_MEMBERS} members")));
-        }
         scanner.take(member, &mut members)?;
     }
     // What follows the last member counts for the diff id, and only the end of the blob says whether its digest was right.
@@ -47,19 +39,25 @@ pub(super) fn scan(source: impl Read, filter: &Filter) -> io::Result<(Layer, Dig
 }
 
 /// The plain bytes. As the programs that unpack layers do, this trusts the first bytes and not the media type.
-pub(super) fn decompress<'a, R: Read + 'a>(mut source: BufReader<R>) -> io::Result<Box<dyn Read + 'a>> {
-    let magic = source.fill_buf()?;
-    Ok(match magic {
-        [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(source))),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::with_buffer(source)?)),
-        _ => Box::new(source),
-    })
+fn decompress<'a>(mut source: impl BufRead + 'a) -> io::Result<impl Read + 'a> {
+    let mut head = Vec::new();
+    source.by_ref().take(Packing::HEAD).read_to_end(&mut head)?;
+    let packing = Packing::of_head(&head);
+    let plain = packing.unpacked(io::Cursor::new(head).chain(source))?;
+    // Headers are read in small pieces.
+    Ok(BufReader::with_capacity(BUFFER, plain))
 }
 
 /// Fails when more than `left` bytes come.
-struct Bounded<R> {
+pub(super) struct Bounded<R> {
     source: R,
     left: u64,
+}
+
+impl<R> Bounded<R> {
+    pub(super) fn new(source: R) -> Self {
+        Bounded { source, left: MAX_UNPACKED }
+    }
 }
 
 impl<R: Read> Read for Bounded<R> {
@@ -70,14 +68,21 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-struct Scanner<'a> {
+/// Builds a layer's tree out of its members.
+pub(super) struct Scanner<'a> {
     filter: &'a Filter,
-    layer: Layer,
+    pub(super) layer: Layer,
     /// Bytes of content kept so far.
     captured: u64,
+    /// Files so far, which are numbered where everything is kept.
+    files: u32,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    pub(super) fn new(filter: &'a Filter) -> Self {
+        Scanner { filter, layer: Layer::default(), captured: 0, files: 0 }
+    }
+
     fn take(&mut self, member: Member, content: &mut impl Read) -> io::Result<()> {
         match marked(&member.path)? {
             Mark::None => self.put(member, content),
@@ -87,7 +92,8 @@ impl Scanner<'_> {
         }
     }
 
-    fn put(&mut self, member: Member, content: &mut impl Read) -> io::Result<()> {
+    /// Puts a member into the tree, whatever its name.
+    pub(super) fn put(&mut self, member: Member, content: &mut impl Read) -> io::Result<()> {
         let Member { mode, uid, gid, mtime, .. } = member;
         let attributes = Attributes { mode, uid, gid, mtime };
         let path = member.path.clone();
@@ -108,7 +114,9 @@ impl Scanner<'_> {
         let Member { path, size, capability, .. } = member;
         if self.filter.keeps_everything() {
             let digest = if self.filter.hashes() { Some(hash(content)?) } else { None };
-            return Ok(Some(Arc::new(File { size, capability, digest, ..File::default() })));
+            let inode = Some(self.files);
+            self.files += 1;
+            return Ok(Some(Arc::new(File { size, capability, digest, inode, content: None })));
         }
         let (largest, total) = self.filter.limits();
         if self.filter.file(path.as_bytes()) != Wanted::Content || size > largest {

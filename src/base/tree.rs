@@ -14,9 +14,10 @@ use super::index::Attributes;
 use super::links::follow;
 use super::members::damaged;
 use crate::image_path::ImagePath;
+use crate::plan::MTIME;
 
-/// Mode and owner of directories that no layer describes.
-pub(super) const IMPLIED: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+/// What directories are that no layer describes.
+pub(super) const IMPLIED: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, mtime: MTIME };
 
 /// A directory of a layer, or of layers merged.
 #[derive(Debug, Clone, PartialEq, Default)]
