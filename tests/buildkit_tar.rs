@@ -1,14 +1,17 @@
 //! Layers have the diff ids that a real BuildKit gives: 0.13.2, out of Debian 13's docker, to which a tree goes as `FROM scratch`,
-//! `ADD tree.tar /`. The archive is made with the `tar` crate, not with the writer that is on trial.
+//! `ADD tree.tar.gz /`. The archive is made with the `tar` crate, not with the writer that is on trial.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Read};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use byoi::image_path::ImagePath;
-use byoi::layer::specimens::{Family, GOLDEN, far_times, trees, whiteouts};
-use byoi::layer::{Entry, Node, Tree, diff_id};
+use byoi::layer::specimens::{Family, GOLDEN, Golden, big_file, far_times, trees, whiteouts};
+use byoi::layer::{Entry, Node, Tree, pack};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
@@ -16,13 +19,31 @@ use tempfile::TempDir;
 fn awkward_trees_have_buildkits_diff_ids() {
     let trees = trees();
     assert!(trees.len() >= 30);
+    compare_added(&Daemon::lease("classic"), &trees);
+}
+
+#[test]
+#[ignore = "as above with docker's other store; hack/golden runs it"]
+fn awkward_trees_have_the_diff_ids_of_the_containerd_store() {
+    compare_added(&Daemon::lease("containerd"), &trees());
+}
+
+#[test]
+#[ignore = "takes 20 GB of disk and minutes; hack/golden runs it"]
+fn a_file_over_8_gib_has_buildkits_diff_id() {
+    let trees = vec![big_file()];
+    compare_added(&Daemon::lease("classic"), &trees);
+}
+
+/// Gives each tree to `ADD` as an archive of its own.
+fn compare_added(daemon: &Daemon, trees: &Family) {
     let context = tempfile::tempdir().unwrap();
     let mut dockerfile = String::new();
     for (number, (_, tree)) in trees.iter().enumerate() {
-        archive(tree, &context.path().join(format!("{number}.tar")));
-        dockerfile += &format!("FROM scratch AS tree{number}\nADD {number}.tar /\n");
+        archive(tree, &context.path().join(format!("{number}.tar.gz")));
+        dockerfile += &format!("FROM scratch AS tree{number}\nADD {number}.tar.gz /\n");
     }
-    compare(&Daemon::lease("classic"), &trees, context.path(), &dockerfile);
+    compare(daemon, trees, context.path(), &dockerfile);
 }
 
 /// Times that no archive brings in: a step sets them.
@@ -64,10 +85,12 @@ fn compare(daemon: &Daemon, trees: &Family, context: &Path, dockerfile: &str) {
     let mut wrong = Vec::new();
     for (number, (name, tree)) in trees.iter().enumerate() {
         let theirs = daemon.layer_of(context, &format!("tree{number}"));
-        let ours = diff_id(tree).unwrap();
-        let golden = GOLDEN.iter().find(|golden| golden.name == *name).map(|golden| golden.diff_id);
-        if ours.to_string() != theirs || golden != Some(&ours.hex()) {
-            wrong.push(format!("{name}: BuildKit {theirs}, byoi {ours}, committed {golden:?}"));
+        let ours = pack(tree, NonZeroUsize::MIN, &mut std::io::sink(), &|_| {}).unwrap();
+        println!("{name}: {theirs}");
+        let golden = GOLDEN.iter().find(|golden| golden.name == *name);
+        let (diff_id, digest) = (ours.diff_id.hex(), ours.digest.hex());
+        if ours.diff_id.to_string() != theirs || golden != Some(&Golden { name, diff_id: &diff_id, digest: &digest }) {
+            wrong.push(format!("{name}: BuildKit {theirs}, byoi {ours:?}, committed {golden:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -157,15 +180,15 @@ impl Drop for Daemon {
 
 /// Writes the tree as an archive: long names, links and big numbers as PAX records, hard links after what they name.
 fn archive(tree: &Tree, to: &Path) {
-    let mut builder = Builder::new(BufWriter::new(File::create(to).unwrap()));
+    let mut builder = Builder::new(GzEncoder::new(BufWriter::new(File::create(to).unwrap()), Compression::fast()));
     let (links, others): (Vec<_>, Vec<_>) = tree.iter().partition(|(_, entry)| matches!(entry.node, Node::HardLink(_)));
     for (path, entry) in others.into_iter().chain(links) {
         append(&mut builder, tree, path, entry);
     }
-    builder.into_inner().unwrap();
+    builder.into_inner().unwrap().finish().unwrap().into_inner().unwrap();
 }
 
-fn append(builder: &mut Builder<BufWriter<File>>, tree: &Tree, path: &ImagePath, entry: &Entry) {
+fn append(builder: &mut Builder<impl Write>, tree: &Tree, path: &ImagePath, entry: &Entry) {
     let mut header = Header::new_ustar();
     let mut records = vec![("path", path.as_bytes().to_vec())];
     let mut content: Box<dyn Read> = Box::new(std::io::empty());

@@ -7,5 +7,6 @@ mod buildkit_tar;
 mod extension;
 mod json_schema;
 mod language_documents;
+mod layer_memory;
 mod structure;
 mod wrong_descriptions;

@@ -200,3 +200,48 @@ fn put_octal(field: &mut [u8], number: u64) {
     field[..width].copy_from_slice(format!("{number:0width$o}").as_bytes());
     field[width] = 0;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_counts_itself() {
+        for size in 0..1100 {
+            let mut record = Vec::new();
+            append_record(&mut record, "path", &vec![b'v'; size]);
+            let space = record.iter().position(|&c| c == b' ').unwrap();
+            assert_eq!(std::str::from_utf8(&record[..space]).unwrap(), record.len().to_string());
+        }
+    }
+
+    #[test]
+    fn a_name_splits_only_where_both_parts_fit() {
+        let split_at = |prefix: usize, name: usize| split(&[vec![b'p'; prefix], vec![b'n'; name]].join(&b'/')).map(|(a, b)| (a.len(), b.len()));
+        assert_eq!(split_at(1, 98), None, "fits as it is");
+        assert_eq!(split_at(1, 100), Some((1, 100)));
+        assert_eq!(split_at(1, 101), None);
+        assert_eq!(split_at(155, 100), Some((155, 100)));
+        assert_eq!(split_at(156, 100), None);
+        assert_eq!(split_at(0, 100), None, "no empty prefix");
+        assert_eq!(split(&[&[b'd'; 120][..], b"/"].concat()), None, "a directory's last slash does not count");
+    }
+
+    #[test]
+    fn numbers_fill_their_field_or_are_zero() {
+        for (number, expected) in [(0, b"0000000\0"), (0o7_777_777, b"7777777\0"), (1 << 21, b"0000000\0")] {
+            let mut field = [b'x'; 8];
+            put_octal(&mut field, number);
+            assert_eq!(&field, expected);
+        }
+    }
+
+    #[test]
+    fn a_cut_text_does_not_end_in_a_slash() {
+        for (text, expected) in [(&b"abc"[..], *b"abc\0"), (b"abcd", *b"abcd"), (b"abc/", *b"abc/"), (b"abc/d", *b"abc\0"), (b"a///d", *b"a\0//")] {
+            let mut field = [0; 4];
+            put_text(&mut field, text);
+            assert_eq!(field, expected);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 pub use golden::{GOLDEN, Golden};
-pub use trees::{Family, far_times, trees, whiteouts};
+pub use trees::{Family, big_file, far_times, trees, whiteouts};
 
 use super::{Content, OpenContent};
 
@@ -30,10 +30,16 @@ pub fn prose(size: u64) -> Content {
     let mut bytes = vec![0; (1 << 20) + 4099];
     let mut noise = noise(u64::MAX).open().expect("made in memory");
     noise.read_exact(&mut bytes).expect("endless");
-    for byte in &mut bytes {
-        *byte &= 0x1f;
+    // Words of noise with wide spaces between them: quick to compress.
+    for space in bytes.chunks_mut(200).filter(|piece| piece.len() == 200) {
+        space[20..].fill(b' ');
     }
     Content::new(size, Repeated { pattern: bytes.into(), size })
+}
+
+/// `size` zeros.
+pub fn zeros(size: u64) -> Content {
+    Content::new(size, Repeated { pattern: vec![0; 1 << 16].into(), size })
 }
 
 /// A pattern, over and over.

@@ -1,7 +1,7 @@
 //! Awkward trees: each drives another corner of the tar. `tests/buildkit_tar.rs` has BuildKit write them too.
 
 use super::sketch::{Sketch, TIME, directory, file};
-use super::{noise, prose};
+use super::{noise, prose, zeros};
 use crate::layer::{Entry, Tree};
 
 /// Trees that `ADD` of a Dockerfile can carry into BuildKit unchanged.
@@ -32,6 +32,11 @@ pub fn whiteouts() -> Family {
             gone(&["w".repeat(100), "x".repeat(97)].join("/")).put("y".repeat(96), Entry::whiteout()).put("y".repeat(97), Entry::whiteout()).tree(),
         ),
     ]
+}
+
+/// A file whose size takes a PAX record: 8 GiB and a bit, all zeros. Not among the others for what it costs.
+pub fn big_file() -> (&'static str, Tree) {
+    ("a file over 8 GiB", Sketch::new().put("big", Entry::file(zeros((8 << 30) + 5), 0o644, 0, 0, TIME)).put("small", file()).tree())
 }
 
 /// Trees by name.

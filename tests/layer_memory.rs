@@ -1,0 +1,49 @@
+//! The memory that a layer takes does not depend on the size of its files: 4 GiB that cannot be compressed are packed by a process that may
+//! not have more than 128 MiB.
+
+use std::fs;
+use std::io;
+use std::num::NonZeroUsize;
+use std::process::Command;
+
+use byoi::image_path::ImagePath;
+use byoi::layer::specimens::noise;
+use byoi::layer::{Entry, Tree, pack};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+/// Writable memory of the process: heap, stacks and static data.
+const LIMIT: u64 = 128 << 20;
+const PEAK_RSS: u64 = 64 << 20;
+const SIZE: u64 = 4 << 30;
+const CHILD: &str = "BYOI_TEST_MEMORY_CHILD";
+
+#[test]
+fn a_file_of_4_gib_does_not_show_in_memory() {
+    if std::env::var_os(CHILD).is_some() {
+        return pack_under_the_limit();
+    }
+    // This test again, in a process of its own.
+    let arguments = ["--exact", "layer_memory::a_file_of_4_gib_does_not_show_in_memory", "--nocapture"];
+    let output = Command::new(std::env::current_exe().unwrap()).args(arguments).env(CHILD, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("peak:"), "the child ran no test: {said}");
+}
+
+fn pack_under_the_limit() {
+    setrlimit(Resource::Data, Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) }).unwrap();
+    assert!(Vec::<u8>::new().try_reserve_exact(LIMIT as usize).is_err(), "the limit is in force");
+    let tree: Tree = [(ImagePath::literal("noise"), Entry::file(noise(SIZE), 0o644, 0, 0, 0))].into_iter().collect();
+    let packed = pack(&tree, NonZeroUsize::new(4).unwrap(), &mut io::sink(), &|_| {}).unwrap();
+    assert!(packed.tar_size > SIZE && packed.size > SIZE, "not compressed: {packed:?}");
+    let peak = peak_rss();
+    println!("peak: {} KiB", peak >> 10);
+    assert!(peak < PEAK_RSS, "peak RSS {peak} bytes");
+}
+
+/// The most memory that this process ever had resident, in bytes (proc(5), `VmHWM`).
+fn peak_rss() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+}
