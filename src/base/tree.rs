@@ -111,6 +111,9 @@ impl Layer {
 
     /// Deletes what the layers below have at `path`.
     pub(super) fn put_whiteout(&mut self, path: &ImagePath) -> io::Result<()> {
+        if self.has_file_above(path) {
+            return Ok(());
+        }
         let (directory, name) = self.place(path)?.ok_or_else(|| damaged("it deletes the root"))?;
         match directory.children.get_mut(name) {
             Some(Child::Directory(own)) => {
@@ -121,6 +124,20 @@ impl Layer {
             None => drop(directory.children.insert(name.into(), Child::Whiteout)),
         }
         Ok(())
+    }
+
+    /// Whether the layer has a file where `path` needs a directory. Then the layers below have nothing there any more, and umoci says so:
+    /// where a directory became a file, it also deletes what the directory held.
+    fn has_file_above(&self, path: &ImagePath) -> bool {
+        let mut directory = &self.root;
+        for name in path.parent().unwrap_or_default().components() {
+            match directory.children.get(name) {
+                Some(Child::Directory(next)) => directory = next,
+                Some(Child::Leaf(leaf)) => return !matches!(leaf.node, LeafNode::Symlink(_)),
+                Some(Child::Whiteout) | None => return false,
+            }
+        }
+        false
     }
 
     /// Deletes all that the layers below have in the directory at `path`.
@@ -391,6 +408,10 @@ mod tests {
         }
         for step in steps {
             let (Step::Directory(at, _) | Step::File(at, _) | Step::Whiteout(at) | Step::Opaque(at)) = step;
+            let is_own_file = |above: &str| matches!(model.get(above), Some((false, _, own)) if *own == number);
+            if matches!(step, Step::Whiteout(_)) && at.match_indices('/').any(|(end, _)| is_own_file(&at[..end])) {
+                continue;
+            }
             if let Some((parent, _)) = at.rsplit_once('/') {
                 make_directory(model, parent, number)?;
             }
@@ -451,6 +472,13 @@ mod tests {
         let mut circle = Layer::default();
         circle.put(&path("a"), link("a")).unwrap();
         assert!(circle.put(&path("a/x"), file(1)).is_err());
+    }
+
+    #[test]
+    fn a_deletion_below_a_file_of_the_own_layer_has_no_effect() {
+        let lower = layer(&[Step::File("a/x".to_owned(), 1)]).unwrap();
+        let upper = layer(&[Step::File("a".to_owned(), 2), Step::Whiteout("a/x".to_owned()), Step::Whiteout("a/b/c".to_owned())]).unwrap();
+        assert_eq!(listed(&merged(vec![lower, upper]).unwrap()), ["a 2"]);
     }
 
     #[test]
