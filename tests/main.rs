@@ -1,6 +1,7 @@
 //! All end-to-end tests, one file a promise.
 
 mod account;
+mod base_index;
 mod base_registry;
 mod base_transports;
 mod buildkit_tar;
