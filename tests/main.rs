@@ -9,5 +9,7 @@ mod extension;
 mod json_schema;
 mod language_documents;
 mod layer_memory;
+mod registry;
 mod structure;
+mod support;
 mod wrong_descriptions;

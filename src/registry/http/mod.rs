@@ -71,7 +71,7 @@ pub struct HttpOptions {
     pub connect_timeout: Duration,
     /// For the next bytes of a transfer, and for the answer to a request.
     pub idle_timeout: Duration,
-    /// For the answer to an upload, after its last byte: a registry hashes and moves what it got first.
+    /// For the next bytes of an upload, whose source may wait itself, and for the answer after the last: a registry hashes what it got first.
     pub upload_timeout: Duration,
     /// Is told of every attempt that is going to be repeated.
     pub on_retry: Option<RetryListener>,
