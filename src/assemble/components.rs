@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::config::Additions;
 use super::pipeline::BuildRequest;
+use crate::base::RootFsComponent;
 use crate::entrypoint::Entrypoint;
 use crate::error::Error;
-use crate::plan::Components;
+use crate::plan::{Component, Components};
+use crate::reference::ImageSource;
 use crate::world::World;
 use crate::{account, extension, file, settings};
 
@@ -32,7 +34,7 @@ pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, 
     platform.push(Arc::new(entrypoint));
     platform.extend(settings::components(description, facts)?);
     let components = Components {
-        rootfs: None,
+        rootfs: rootfs(request),
         extensions: extensions.each,
         extension_list: extensions.list,
         files: file::components(description, directory, &lock.files, world.store)?,
@@ -40,4 +42,9 @@ pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, 
     };
     let env = description.env.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();
     Ok(Parts { components, additions: Additions { env, labels: description.labels.clone(), entrypoint: words, cmd } })
+}
+
+fn rootfs(request: &BuildRequest<'_>) -> Option<Arc<dyn Component>> {
+    let ImageSource::RootFs { file } = &request.description.base.value else { return None };
+    Some(Arc::new(RootFsComponent::new(request.directory.join(file), request.lock.base.digest?)))
 }

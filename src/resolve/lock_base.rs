@@ -1,14 +1,15 @@
 //! The lock's entry for the base: opened, read once, remembered by its digest.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde_json::Map;
 
 use super::base::{facts, interest};
 use crate::base::{self, Index, OpenedImage};
 use crate::description::Description;
-use crate::error::{Error, Problem};
+use crate::error::Error;
 use crate::image_path::ImagePath;
 use crate::lock::{Base, Directories, DirectoryRule, Facts};
 use crate::reference::ImageSource;
@@ -25,10 +26,7 @@ pub async fn lock_base(description: &Description, directory: &Path, world: &Worl
     let requirement = description.base_requirement.clone();
     match &description.base.value {
         ImageSource::Scratch => Ok(scratch(requirement)),
-        ImageSource::RootFs { .. } => {
-            let problem = Problem::new("root filesystems cannot be read yet").at(&description.source, description.base.span.clone());
-            Err(Error::input(problem.help("make an image of it: `docker import`, or `buildah`")))
-        }
+        ImageSource::RootFs { file } => root_filesystem(requirement, directory.join(file)).await,
         source => match base::open(source, directory, None, world.registry).await? {
             Some(image) => of_image(requirement, &image, world).await,
             None => Ok(scratch(requirement)),
@@ -56,4 +54,11 @@ async fn of_image(requirement: String, image: &OpenedImage, world: &World<'_>) -
     let (facts, directories) = facts(&index, &image.config)?;
     let timestamp = image.created().unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(Base { requirement, digest: Some(image.digest), index: image.index, timestamp, facts, directories })
+}
+
+async fn root_filesystem(requirement: String, file: PathBuf) -> Result<Base, Error> {
+    let inspected = tokio::task::spawn_blocking(move || base::inspect(&file, &interest())).await;
+    let rootfs = inspected.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let (facts, directories) = facts(&rootfs.index, &Map::new())?;
+    Ok(Base { requirement, digest: Some(rootfs.digest), index: None, timestamp: rootfs.timestamp, facts, directories })
 }
