@@ -1,5 +1,6 @@
 //! Makes the layers of a plan: takes those that are known, builds the others into the store.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -114,7 +115,8 @@ impl Workshop<'_> {
         let task = self.progress.begin(&format!("pack {}", layer.name), Some(layer::tar_size(&tree)?));
         let mut writer = self.store.writer()?;
         let mut out = Cancellable { inner: &mut writer, cancelled: self.cancelled };
-        let packed = layer::pack(&tree, self.threads, &mut out, &|bytes| task.advance(bytes))
+        let told = Cell::new(0);
+        let packed = layer::pack(&tree, self.threads, &mut out, &|done| task.advance(done - told.replace(done)))
             .map_err(|error| Error::from(error).while_doing(format!("cannot make the layer `{}`", layer.name)))?;
         let size = writer.commit_as(&packed.digest)?;
         Ok(KnownLayer { digest: packed.digest, size, diff_id: packed.diff_id })
