@@ -4,6 +4,7 @@ mod account;
 mod base_index;
 mod base_registry;
 mod base_transports;
+mod build;
 mod buildkit_tar;
 mod extension;
 mod json_schema;

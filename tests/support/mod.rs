@@ -1,6 +1,12 @@
-//! What several end-to-end tests start or make: real registries, certificates, a proxy, child processes with another environment.
+//! What several end-to-end tests start or make: real registries and daemons, a proxy, certificates, bases with an editor, the command
+//! itself, tools that read images, trees of files.
 
+pub mod base;
+pub mod byoi;
 pub mod certificates;
 pub mod child;
+pub mod docker;
 pub mod docker_registry;
+pub mod file_tree;
 pub mod proxy;
+pub mod readers;

@@ -1,0 +1,9 @@
+//! `byoi build`, by its command line: what it writes, what it moves, what it says.
+
+mod command;
+mod interrupted;
+mod outputs;
+mod pushes;
+mod rebuild;
+mod same_bytes;
+mod trouble;
