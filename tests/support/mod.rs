@@ -1,5 +1,5 @@
-//! What several end-to-end tests start or make: real registries and daemons, a proxy, certificates, bases with an editor, the command
-//! itself, tools that read images, trees of files.
+//! What several end-to-end tests start or make: real registries and daemons, a proxy, certificates, bases with an editor, a space's volume,
+//! the command itself, tools that read images, trees of files, and the things that `hack/` makes.
 
 pub mod base;
 pub mod byoi;
@@ -10,3 +10,5 @@ pub mod docker_registry;
 pub mod file_tree;
 pub mod proxy;
 pub mod readers;
+pub mod space;
+pub mod tools;
