@@ -6,17 +6,14 @@
 
 mod script;
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::contract::{BASE_PATH, ENTRYPOINT, PLATFORM_ENTRYPOINT, server_command};
+use crate::contract::{BASE_PATH, ENTRYPOINT, server_command};
 use crate::description::Description;
-use crate::digest::Digest;
 use crate::error::{Error, Problem};
 use crate::image_path::ImagePath;
-use crate::inputs::Inputs;
-use crate::layer::{Content, Entry};
-use crate::lock::{DirectoryRule, Facts};
-use crate::plan::{Component, Laid, MTIME};
+use crate::lock::Facts;
+use crate::plan::{Component, Fixed};
 
 pub use script::Roots;
 
@@ -24,8 +21,8 @@ pub use script::Roots;
 const UPDATE_VOLUME: &str = "/usr/local/lib/byoi/volume.js";
 /// Its text.
 const UPDATE_VOLUME_TEXT: &str = include_str!("volume.js");
-/// The directory of our scripts.
-const BIN: &str = "/usr/local/bin";
+/// The platform's name for such a script, in the directory of ours.
+const LINK: &str = "/usr/local/bin/entrypoint-code-editor";
 
 /// The entrypoint of an image.
 #[derive(Debug, Clone)]
@@ -80,43 +77,15 @@ impl Entrypoint {
         UPDATE_VOLUME_TEXT
     }
 
-    /// Where the link from the platform's name for such a script to ours lies; none where that name is the base's own script.
-    fn link(&self) -> Option<ImagePath> {
-        self.platform.is_none().then(|| ImagePath::literal(BIN).join(PLATFORM_ENTRYPOINT).unwrap_or_default())
-    }
-}
-
-impl Component for Entrypoint {
-    fn name(&self) -> String {
-        "entrypoint".to_owned()
-    }
-
-    fn key(&self) -> Value {
-        let digest = |text: &str| Digest::of(text.as_bytes()).to_string();
-        json!({
-            "kind": "entrypoint",
-            "link": self.link().is_some(),
-            "script": digest(&self.script()),
-            "volume": digest(UPDATE_VOLUME_TEXT),
+    /// The component that lays the script, its helper, and, where that name is not the base's own script, a link from the platform's name for
+    /// such a script.
+    pub fn component(&self) -> Arc<dyn Component> {
+        let component = Fixed::new("entrypoint").text(ImagePath::literal(ENTRYPOINT), self.script(), 0o755, (0, 0));
+        let component = component.text(ImagePath::literal(UPDATE_VOLUME), UPDATE_VOLUME_TEXT, 0o644, (0, 0));
+        Arc::new(match self.platform {
+            Some(_) => component,
+            None => component.link(ImagePath::literal(LINK), ENTRYPOINT),
         })
-    }
-
-    fn directories(&self) -> Vec<(ImagePath, DirectoryRule)> {
-        Vec::new()
-    }
-
-    fn claims(&self) -> Vec<ImagePath> {
-        [ImagePath::literal(ENTRYPOINT), ImagePath::literal(UPDATE_VOLUME)].into_iter().chain(self.link()).collect()
-    }
-
-    fn lay(&self, _: &dyn Inputs) -> Result<Vec<Laid>, Error> {
-        let file = |text: &str, mode| Entry::file(Content::inline(text.as_bytes()), mode, 0, 0, MTIME);
-        let mut laid =
-            vec![(ImagePath::literal(ENTRYPOINT), file(&self.script(), 0o755)), (ImagePath::literal(UPDATE_VOLUME), file(UPDATE_VOLUME_TEXT, 0o644))];
-        // Relative, so that it holds wherever the image is unpacked.
-        let target = ENTRYPOINT.rsplit('/').next().unwrap_or(ENTRYPOINT);
-        laid.extend(self.link().map(|link| (link, Entry::symlink(target.as_bytes(), 0, 0, MTIME))));
-        Ok(laid)
     }
 }
 
@@ -148,7 +117,7 @@ mod tests {
         let entrypoint = Entrypoint::new(&described("schema = 1\nbase = \"scratch\"\n"), &with_own_script()).unwrap();
         assert!(entrypoint.cmd().is_empty());
         assert!(entrypoint.script().contains("platform_entrypoint='/opt/bin/entrypoint-code-editor'"));
-        assert!(!entrypoint.claims().iter().any(|path| path.name() == PLATFORM_ENTRYPOINT.as_bytes()));
+        assert!(!entrypoint.component().claims().contains(&ImagePath::literal(LINK)));
     }
 
     #[test]
@@ -161,17 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn lays_what_it_claims() {
-        struct Nothing;
-        impl Inputs for Nothing {
-            fn open(&self, _: &Digest) -> Result<std::fs::File, Error> {
-                unreachable!("the entrypoint reads no input")
-            }
-        }
-        for facts in [Facts::default(), with_own_script()] {
-            let entrypoint = Entrypoint::new(&described("schema = 1\nbase = \"scratch\"\n"), &facts).unwrap();
-            let laid: Vec<_> = entrypoint.lay(&Nothing).unwrap().into_iter().map(|(path, _)| path).collect();
-            assert_eq!(laid, entrypoint.claims());
-        }
+    fn the_platforms_name_leads_to_our_script() {
+        assert_eq!(LINK.rsplit('/').next().unwrap(), crate::contract::PLATFORM_ENTRYPOINT);
+        let entrypoint = Entrypoint::new(&described("schema = 1\nbase = \"scratch\"\n"), &Facts::default()).unwrap();
+        let claims: Vec<_> = entrypoint.component().claims().iter().map(ImagePath::absolute).collect();
+        assert_eq!(claims, [ENTRYPOINT, UPDATE_VOLUME, LINK]);
     }
 }
