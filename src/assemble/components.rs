@@ -31,7 +31,7 @@ pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, 
     let entrypoint = Entrypoint::new(description, facts)?;
     let (words, cmd) = (entrypoint.entrypoint(), entrypoint.cmd());
     let mut platform = account::components(description, facts)?;
-    platform.push(Arc::new(entrypoint));
+    platform.push(entrypoint.component());
     platform.extend(settings::components(description, facts)?);
     let components = Components {
         rootfs: rootfs(request),
