@@ -48,7 +48,7 @@ pub fn facts(index: &Index, config: &Map<String, Value>) -> Result<(Facts, Direc
     let facts = Facts {
         editor: home.as_ref().and_then(|home| editor::version(index, home)),
         launcher: launcher.map(|launcher| launcher.real),
-        entrypoint: programs.find(contract::PLATFORM_ENTRYPOINT).map(|entrypoint| entrypoint.found),
+        entrypoint: own_entrypoint(&programs),
         glibc: libc::version(index),
         shell: programs.is_program(&ImagePath::literal("/bin/sh")),
         sudo: programs.find("sudo").is_some(),
@@ -57,6 +57,12 @@ pub fn facts(index: &Index, config: &Map<String, Value>) -> Result<(Facts, Direc
         texts: texts::read(index)?,
     };
     Ok((facts, directories(index)))
+}
+
+/// The base's own start script. In an image that byoi made that name is a link to byoi's, which would start itself for ever.
+fn own_entrypoint(programs: &Programs<'_>) -> Option<ImagePath> {
+    let script = programs.find(contract::PLATFORM_ENTRYPOINT)?;
+    (script.real != ImagePath::literal(contract::ENTRYPOINT)).then_some(script.found)
 }
 
 fn directories(index: &Index) -> Directories {

@@ -112,6 +112,12 @@ fn programs_are_found_through_merged_directories() {
 }
 
 #[test]
+fn byois_own_script_is_not_the_bases() {
+    let entries = vec![program("usr/local/bin/byoi-entrypoint"), link("usr/local/bin/entrypoint-code-editor", contract::ENTRYPOINT)];
+    assert_eq!(facts_of(entries, &Map::new()).entrypoint, None);
+}
+
+#[test]
 fn extensions_of_the_image_are_listed_by_directory() {
     let at = |rest: &str| format!("{}/{rest}", contract::IMAGE_EXTENSIONS);
     let entries = vec![
