@@ -13,6 +13,7 @@ mod language_documents;
 mod layer_memory;
 mod registry;
 mod structure;
+mod studio;
 mod support;
 mod volume;
 mod wrong_descriptions;

@@ -1,5 +1,7 @@
 //! Which components an image consists of, and what its config gets from the description.
 
+use std::sync::Arc;
+
 use super::config::Additions;
 use super::pipeline::BuildRequest;
 use crate::base::RootFsComponent;

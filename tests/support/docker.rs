@@ -12,6 +12,10 @@ use super::file_tree::{self, FileTree};
 /// How long a daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The bridge of daemons that publish ports, and its address: docker's own bridge is removed by any daemon that starts without one.
+const BRIDGE: &str = "byoi0";
+const BRIDGE_ADDRESS: &str = "172.31.77.1/24";
+
 /// A running daemon.
 pub struct Docker {
     process: Child,
@@ -21,6 +25,17 @@ pub struct Docker {
 impl Docker {
     /// Starts one, as root. It touches neither bridge nor firewall; its containers have no network.
     pub fn start() -> Self {
+        Self::start_on("none")
+    }
+
+    /// Starts one whose containers' ports can be published, by a proxy process and not by the firewall. One such daemon at a time.
+    pub fn start_with_bridge() -> Self {
+        let make = format!("ip link add {BRIDGE} type bridge 2>/dev/null; ip addr replace {BRIDGE_ADDRESS} dev {BRIDGE} && ip link set {BRIDGE} up");
+        assert!(Command::new("sh").args(["-c", &make]).status().unwrap().success(), "cannot make the bridge {BRIDGE}; it needs root");
+        Self::start_on(BRIDGE)
+    }
+
+    fn start_on(bridge: &str) -> Self {
         // Below /tmp, since a socket's path is short, and overlay file systems do not lie on each other.
         let directory = tempfile::Builder::new().prefix("byoi-docker-").tempdir_in("/tmp").unwrap();
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
@@ -29,7 +44,7 @@ impl Docker {
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "dockerd", "--host", &format!("unix://{}", path("docker.sock"))])
             .args(["--data-root", &path("data"), "--exec-root", &path("run"), "--pidfile", &path("pid")])
-            .args(["--bridge=none", "--iptables=false", "--ip-forward=false"])
+            .args([&format!("--bridge={bridge}"), "--iptables=false", "--ip-forward=false"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -51,7 +66,8 @@ impl Docker {
         format!("unix://{}", self.directory.path().join("docker.sock").display())
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The client with these arguments, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         // Debian's own client: another one on the path may be too new for its daemon.
         let mut command = Command::new("/usr/bin/docker");
         command.args(arguments).env("DOCKER_HOST", self.host());

@@ -19,6 +19,11 @@ pub fn server() -> PathBuf {
     made_by("hack/server", work().join("server/current")).canonicalize().unwrap()
 }
 
+/// A Debian root filesystem as a tar.
+pub fn rootfs() -> PathBuf {
+    made_by("hack/rootfs", work().join("rootfs/bookworm.tar"))
+}
+
 /// A VSIX, by its name without suffix.
 pub fn vsix(name: &str) -> PathBuf {
     made_by("hack/vsix", work().join("vsix").join(format!("{name}.vsix")))
