@@ -122,9 +122,17 @@ fn lstat(at: &Path, metadata: &fs::Metadata) -> Row {
 #[track_caller]
 fn assert_equal(ours: &Rows, theirs: &Rows) {
     let paths: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+    // The time of a root that no layer names is nobody's: byoi and umoci each make one up.
+    let named = |rows: &Rows, path: &ImagePath| {
+        let mut row = rows.get(path).cloned()?;
+        if path.is_root() && [0, byoi::plan::MTIME].contains(&row.mtime) {
+            row.mtime = 0;
+        }
+        Some(row)
+    };
     let different: Vec<_> = paths
         .into_iter()
-        .filter(|path| ours.get(path) != theirs.get(path))
+        .filter(|path| named(ours, path) != named(theirs, path))
         .map(|path| format!("{path:?}\n  index: {:?}\n  umoci: {:?}", ours.get(path), theirs.get(path)))
         .collect();
     assert!(different.is_empty(), "{}", different.join("\n"));
