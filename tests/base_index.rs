@@ -17,7 +17,7 @@ use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
 /// What both sides say of a path.
-#[derive(Debug, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Row {
     kind: &'static str,
     /// None for symbolic links: what a layer says of theirs has no effect.

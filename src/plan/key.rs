@@ -46,3 +46,25 @@ fn directory_part(components: &[Arc<dyn Component>], directories: &DirectoryTabl
 fn rule_text(rule: &DirectoryRule) -> String {
     format!("{:04o} {}:{}", rule.mode, rule.uid, rule.gid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Directories;
+    use crate::plan::Fixed;
+
+    /// The vector of `docs/reproducibility.md`.
+    const DOCUMENT: &str = r#"{"components":[{"directories":[],"files":[["/bin/x","text",493,0,0,"sha256:98ea6e4f216f2fb4b69fff9b3a44842c38686ca685f3f55dc48c5d3fb1107be4"]],"name":"sample"}],"directories":{"links":{"/bin":"usr/bin"},"roots":["/usr/bin/x"],"rules":{"/":"0755 0:0","/usr":"0755 0:0","/usr/bin":"0755 0:0"}},"format":1}"#;
+
+    #[test]
+    fn the_documented_vector_holds() {
+        let links = BTreeMap::from([(ImagePath::literal("bin"), "usr/bin".to_owned())]);
+        let table = DirectoryTable::new(&Directories { rules: BTreeMap::new(), links });
+        let component = Fixed::new("sample").text(ImagePath::literal("bin/x"), "hi\n", 0o755, (0, 0));
+        let components: Vec<Arc<dyn Component>> = vec![Arc::new(component)];
+        assert_eq!(String::from_utf8(json::canonical(&document(&components, &table))).unwrap(), DOCUMENT);
+        assert_eq!(of_layer(&components, &table), Digest::of(DOCUMENT));
+        let documented = include_str!("../../docs/reproducibility.md");
+        assert!(documented.contains(DOCUMENT) && documented.contains(&Digest::of(DOCUMENT).to_string()));
+    }
+}
