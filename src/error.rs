@@ -56,6 +56,17 @@ impl Problem {
         Problem { message: message.into(), place: None, label: None, help: None }
     }
 
+    /// What an error says, with all its causes and its way out.
+    pub fn of(error: &Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.fault().source();
+        while let Some(why) = cause {
+            message = format!("{message}: {why}");
+            cause = why.source();
+        }
+        Problem { help: error.fault().help(), ..Problem::new(message) }
+    }
+
     /// The same problem at bytes `span` of `source`.
     pub fn at(mut self, source: &Arc<Source>, span: Range<usize>) -> Self {
         self.place = Some((source.clone(), span));

@@ -8,6 +8,7 @@ mod build;
 mod buildkit_tar;
 mod entrypoint;
 mod extension;
+mod extension_origins;
 mod json_schema;
 mod language_documents;
 mod layer_memory;

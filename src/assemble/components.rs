@@ -27,7 +27,8 @@ pub struct Parts {
 pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, Error> {
     let BuildRequest { description, directory, lock, .. } = request;
     let facts = &lock.base.facts;
-    let extensions = extension::components(description, directory, &lock.extensions, facts, world.store)?;
+    let editor = file::editor_version(description, directory).or_else(|| facts.editor.clone());
+    let extensions = extension::components(description, directory, &lock.extensions, editor.as_deref(), facts, world.store)?;
     let entrypoint = Entrypoint::new(description, facts)?;
     let (words, cmd) = (entrypoint.entrypoint(), entrypoint.cmd());
     let mut platform = account::components(description, facts)?;

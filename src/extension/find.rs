@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT, HeaderName, HeaderValue};
 use serde::Deserialize;
 use url::Url;
 
+use super::vsix::SIZE_MAX;
 use crate::description::ExtensionOrigin;
 use crate::digest::Digest;
 use crate::environment;
@@ -15,8 +16,6 @@ use crate::registry::Secret;
 use crate::registry::http::{self, Expected, HttpError, Request};
 use crate::world::World;
 
-/// Largest VSIX that is taken, in bytes.
-const MAX_VSIX: u64 = 4 << 30;
 /// Largest answer of an API that is read, in bytes.
 const MAX_ANSWER: u64 = 8 << 20;
 /// The API's address of GitHub.
@@ -48,6 +47,12 @@ pub enum FindError {
         #[source]
         cause: serde_json::Error,
     },
+    /// The gallery gave another extension than it was asked for.
+    #[error("its VSIX is of {found}")]
+    Identity {
+        /// Id and version of the manifest.
+        found: String,
+    },
     /// Not a URL after all.
     #[error("`{0}` does not make a URL")]
     Url(String),
@@ -60,7 +65,7 @@ fn list(names: &[String]) -> String {
 impl Fault for FindError {
     fn kind(&self) -> Kind {
         match self {
-            FindError::NoAsset { .. } | FindError::Url(_) => Kind::Input,
+            FindError::NoAsset { .. } | FindError::Identity { .. } | FindError::Url(_) => Kind::Input,
             FindError::Answer { .. } => Kind::World,
         }
     }
@@ -93,9 +98,22 @@ pub async fn find(origin: &ExtensionOrigin, sha256: Option<Digest>, world: &Worl
         ExtensionOrigin::Url(url) => (url.clone(), Request::get(url.clone()), None),
         ExtensionOrigin::Path(path) => return Err(FindError::Url(path.display().to_string()).into()),
     };
-    let expected = Expected { digest: sha256.or(stated), size: None, limit: MAX_VSIX };
+    let expected = Expected { digest: sha256.or(stated), size: None, limit: SIZE_MAX };
     let (sha256, size) = download(&request, expected, world).await?;
     Ok(Fetched { url, sha256, size })
+}
+
+/// Checks that the VSIX is the extension that was asked for by name.
+///
+/// # Errors
+/// [`FindError::Identity`].
+pub fn check_identity(origin: &ExtensionOrigin, id: &str, version: &str) -> Result<(), FindError> {
+    match origin {
+        ExtensionOrigin::OpenVsx { id: wanted, version: wanted_version } if !wanted.eq_ignore_ascii_case(id) || wanted_version != version => {
+            Err(FindError::Identity { found: format!("{id} {version}") })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Fetches a locked VSIX into the store again.
@@ -153,9 +171,9 @@ struct Asset {
 }
 
 /// The request that brings a release's asset: the public address; with a token the API's, which is the only one that serves private
-/// repositories.
+/// repositories. Where the API does not let the token see the release, the public address stays: a token for something else does no harm.
 async fn github_request(url: &Url, world: &World<'_>) -> Result<Request, Error> {
-    let Some(token) = environment::GITHUB_TOKEN.text().filter(|token| !token.is_empty()) else { return Ok(Request::get(url.clone())) };
+    let Some(token) = environment::GITHUB_TOKEN.text() else { return Ok(Request::get(url.clone())) };
     let bearer = || Some(Secret::new(format!("Bearer {token}")));
     let segments: Vec<String> = url.path_segments().into_iter().flatten().map(decoded).collect();
     let [owner, name, _, _, tag, asset] = segments.as_slice() else { return Ok(Request::get(url.clone())) };
@@ -164,7 +182,11 @@ async fn github_request(url: &Url, world: &World<'_>) -> Result<Request, Error> 
         path.pop_if_empty().extend(["repos", owner, name, "releases", "tags", tag]);
     }
     let question = Request::get(api.clone()).authorization(bearer()).header(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
-    let answer = successful(world.http.fetch_url(&question, MAX_ANSWER).await?)?;
+    let answer = world.http.fetch_url(&question, MAX_ANSWER).await?;
+    if [401, 403, 404].contains(&answer.status.as_u16()) {
+        return Ok(Request::get(url.clone()));
+    }
+    let answer = successful(answer)?;
     let release: Release = serde_json::from_slice(&answer.body).map_err(|cause| FindError::Answer { url: api.to_string(), cause })?;
     let Some(found) = release.assets.iter().find(|one| one.name == *asset) else {
         let assets = release.assets.iter().map(|one| one.name.clone()).collect();

@@ -1,12 +1,12 @@
 //! Extensions beside the description: read at every build, since git has them and the lock has not.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::Manifest;
-use super::vsix::Vsix;
+use super::vsix::{SIZE_MAX, Vsix};
 use crate::digest::Digest;
 use crate::error::{Error, Fault, FileError, Kind};
 use crate::inputs::Inputs;
@@ -22,18 +22,34 @@ pub struct Local {
     pub timestamp: jiff::Timestamp,
 }
 
-/// A local VSIX lies outside of the description's directory.
+/// A local VSIX cannot be taken.
 #[derive(Debug, thiserror::Error)]
-#[error("{} leaves the description's directory", .0.display())]
-struct Leaves(std::path::PathBuf);
+pub enum LocalError {
+    /// It is not there.
+    #[error("there is no file {}", .0.display())]
+    Missing(PathBuf),
+    /// It lies outside of the description's directory.
+    #[error("{} leaves the description's directory", .0.display())]
+    Leaves(PathBuf),
+    /// It is a directory or the like.
+    #[error("{} is no file", .0.display())]
+    NoFile(PathBuf),
+    /// It is too large.
+    #[error("{} is larger than {} MiB", .0.display(), SIZE_MAX >> 20)]
+    TooLarge(PathBuf),
+}
 
-impl Fault for Leaves {
+impl Fault for LocalError {
     fn kind(&self) -> Kind {
         Kind::Input
     }
 
     fn help(&self) -> Option<String> {
-        Some("copy it beside the description: an image is a function of that directory and the lock".to_owned())
+        match self {
+            LocalError::Leaves(_) => Some("copy it beside the description: an image is a function of that directory and the lock".to_owned()),
+            LocalError::Missing(_) => Some("`path` is relative to the description's own directory".to_owned()),
+            LocalError::NoFile(_) | LocalError::TooLarge(_) => None,
+        }
     }
 }
 
@@ -44,14 +60,62 @@ impl Fault for Leaves {
 pub fn open(directory: &Path, path: &Path, store: &Store) -> Result<Local, Error> {
     let place = directory.join(path);
     let top = directory.canonicalize().map_err(FileError::at("read", directory))?;
-    let real = place.canonicalize().map_err(FileError::at("read", &place))?;
+    let real = place.canonicalize().map_err(|error| missing(&place, error))?;
     if !real.starts_with(&top) {
-        return Err(Leaves(place).into());
+        return Err(LocalError::Leaves(place).into());
+    }
+    // Asked before it is opened: opening a named pipe would wait for somebody to write.
+    if !real.metadata().map_err(FileError::at("read", &place))?.is_file() {
+        return Err(LocalError::NoFile(place).into());
     }
     let mut writer = store.writer()?;
-    let mut file = File::open(&real).map_err(FileError::at("read", &place))?;
-    io::copy(&mut file, &mut writer).and_then(|_| writer.flush()).map_err(FileError::at("read", &place))?;
+    let mut file = File::open(&real).map_err(FileError::at("read", &place))?.take(SIZE_MAX + 1);
+    let size = io::copy(&mut file, &mut writer).and_then(|size| writer.flush().map(|()| size)).map_err(FileError::at("read", &place))?;
+    if size > SIZE_MAX {
+        return Err(LocalError::TooLarge(place).into());
+    }
     let (sha256, _) = writer.commit()?;
     let vsix = Vsix::open(&Arc::new(store.open(&sha256)?))?;
     Ok(Local { manifest: vsix.manifest, sha256, timestamp: vsix.timestamp })
+}
+
+fn missing(place: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => LocalError::Missing(place.to_owned()).into(),
+        _ => FileError::at("read", place)(error).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vsix::tests::{MANIFEST, vsix};
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_local_extension_lies_in_the_directory_and_is_a_file() {
+        let top = tempfile::tempdir().unwrap();
+        let store = Store::open(top.path().join("cache")).unwrap();
+        let directory = top.path().join("project");
+        fs::create_dir_all(directory.join("sub")).unwrap();
+        fs::write(directory.join("good.vsix"), vsix(MANIFEST, &[])).unwrap();
+        fs::write(directory.join("bad.vsix"), "<html>").unwrap();
+        fs::write(top.path().join("outside.vsix"), vsix(MANIFEST, &[])).unwrap();
+        symlink("../outside.vsix", directory.join("link.vsix")).unwrap();
+        symlink("good.vsix", directory.join("inside.vsix")).unwrap();
+        let open = |name: &str| open(&directory, Path::new(name), &store).map(|local| local.manifest.id).map_err(|error| error.to_string());
+        assert_eq!(open("good.vsix").unwrap(), "acme.hello");
+        assert_eq!(open("inside.vsix").unwrap(), "acme.hello");
+        for (name, expected) in [
+            ("none.vsix", "there is no file"),
+            ("sub", "is no file"),
+            ("link.vsix", "leaves the description's directory"),
+            ("bad.vsix", "it is no zip archive"),
+        ] {
+            let message = open(name).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+        assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+    }
 }

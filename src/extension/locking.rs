@@ -1,20 +1,20 @@
 //! The lock's entries of extensions: found, judged against the editor and against each other.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
 use super::find::{self, Fetched};
+use super::judge::{Candidate, judge};
+use super::local;
 use super::manifest::Manifest;
-use super::{engine, local};
-use crate::contract;
 use crate::description::{Description, Extension as Wanted, ExtensionOrigin};
 use crate::digest::Digest;
 use crate::error::{Error, Invalid, Problem};
 use crate::inputs::Inputs;
 use crate::lock::{Extension, Facts};
+use crate::registry::http;
 use crate::world::World;
 
 /// Kind of the store's records of manifests by the digest of their VSIX.
@@ -23,36 +23,48 @@ const RECORD: &str = "vsix";
 const PARALLEL: usize = 4;
 
 /// The lock's entries for the foreign extensions of a description. Those of `old` are kept where the description still asks for them.
-/// All extensions, local ones too, are judged: platform, engine, dependencies, doubles.
+/// All extensions, local ones too, are judged: platform, engine (where the editor's version is known), dependencies, doubles.
 ///
 /// # Errors
-/// All that is wrong, each with its place in the description.
+/// All that is wrong, each with its place in the description; or the first failure of the world.
 pub async fn lock_all(
     description: &Description,
     directory: &Path,
     old: &[Extension],
+    editor: Option<&str>,
     facts: &Facts,
     world: &World<'_>,
 ) -> Result<Vec<Extension>, Error> {
-    let found: Vec<(usize, Result<Found, Error>)> = stream::iter(description.extensions.iter().enumerate())
+    let mut outcomes: Vec<(usize, Result<Found, Error>)> = stream::iter(description.extensions.iter().enumerate())
         .map(|(index, wanted)| async move { (index, one(wanted, directory, old, world).await) })
         .buffer_unordered(PARALLEL)
         .collect()
         .await;
+    outcomes.sort_by_key(|(index, _)| *index);
     let mut problems = Vec::new();
-    let mut all: BTreeMap<usize, Found> = BTreeMap::new();
-    for (index, outcome) in found {
+    let mut all = Vec::new();
+    for ((_, outcome), wanted) in outcomes.into_iter().zip(&description.extensions) {
         match outcome {
-            Ok(found) => drop(all.insert(index, found)),
-            Err(error) => problems.push((index, problem(description, &description.extensions[index], &error))),
+            Ok(found) => all.push((wanted, found)),
+            Err(error) if http::speaks_of_the_world(&error) => {
+                return Err(error.while_doing(format!("cannot lock the extension {}", wanted.origin.requirement())));
+            }
+            Err(error) => problems.push(problem(description, wanted, &error)),
         }
     }
-    problems.extend(judge(description, &all, facts));
+    let candidates: Vec<_> = all
+        .iter()
+        .map(|(wanted, found)| {
+            let manifest = &found.manifest;
+            Candidate { wanted, id: &manifest.id, version: &manifest.version, manifest: Some(manifest) }
+        })
+        .collect();
+    problems.extend(judge(description, &candidates, all.len() == description.extensions.len(), editor, facts));
     if !problems.is_empty() {
-        problems.sort_by_key(|(index, _)| *index);
-        return Err(Invalid { problems: problems.into_iter().map(|(_, problem)| problem).collect() }.into());
+        problems.sort_by_key(|problem| problem.place.as_ref().map(|(_, span)| span.start));
+        return Err(Invalid { problems }.into());
     }
-    let mut entries: Vec<Extension> = all.into_values().filter_map(|found| found.entry).collect();
+    let mut entries: Vec<Extension> = all.into_iter().filter_map(|(_, found)| found.entry).collect();
     entries.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(entries)
 }
@@ -95,6 +107,7 @@ async fn one(wanted: &Wanted, directory: &Path, old: &[Extension], world: &World
     }
     let Fetched { url, sha256, size } = find::find(&wanted.origin, wanted.sha256, world).await?;
     let (manifest, timestamp) = read(&sha256, world)?;
+    find::check_identity(&wanted.origin, &manifest.id, &manifest.version)?;
     let Manifest { id, version, engine, platform, .. } = manifest.clone();
     Ok(Found { manifest, entry: Some(Extension { requirement, id, version, url, sha256, size, engine, platform, timestamp }) })
 }
@@ -106,56 +119,9 @@ fn read(sha256: &Digest, world: &World<'_>) -> Result<(Manifest, jiff::Timestamp
     Ok((vsix.manifest, vsix.timestamp))
 }
 
-fn problem(description: &Description, wanted: &Wanted, error: &Error) -> Problem {
-    let mut message = format!("{}: {error}", wanted.origin.requirement());
-    let mut cause = std::error::Error::source(error.fault());
-    while let Some(why) = cause {
-        message = format!("{message}: {why}");
-        cause = why.source();
-    }
-    let problem = Problem::new(message).at(&description.source, wanted.span.clone());
-    match error.fault().help() {
-        Some(help) => problem.help(help),
-        None => problem,
-    }
-}
-
-/// What is wrong with the extensions on this base and beside each other.
-fn judge(description: &Description, all: &BTreeMap<usize, Found>, facts: &Facts) -> Vec<(usize, Problem)> {
-    let builtin = facts.builtin_extensions.iter().map(String::as_str);
-    let present: BTreeSet<&str> =
-        all.values().map(|found| found.manifest.id.as_str()).chain(builtin).chain(facts.extensions.values().map(|one| one.id.as_str())).collect();
-    // Without them not every member is known: what is missing would be named twice.
-    let complete = all.len() == description.extensions.len();
-    let mut problems = Vec::new();
-    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
-    for (index, found) in all {
-        let manifest = &found.manifest;
-        let name = format!("{} {}", manifest.id, manifest.version);
-        let at = |message: String| Problem::new(message).at(&description.source, description.extensions[*index].span.clone());
-        if first.insert(&manifest.id, *index).is_some() {
-            let problem = at(format!("{name} is here twice: the editor loads one of them")).label("the second one");
-            problems.push((*index, problem.help("take one of the two out")));
-        }
-        if let Some(platform) = manifest.platform.as_deref().filter(|platform| !contract::EXTENSION_PLATFORMS.contains(platform)) {
-            let problem = at(format!("{name} is for {platform}, and SageMaker Studio runs linux-x64")).label("for another platform");
-            problems.push((*index, problem.help("name the release for linux-x64, or the universal one")));
-        }
-        if let Some(editor) = &facts.editor
-            && let Err(error) = engine::satisfies(&manifest.engine, manifest.has_code, editor)
-        {
-            let problem = at(format!("{name} does not run on the base's editor, Code-OSS {editor}: {error}")).label("needs another editor");
-            problems.push((*index, problem.help("name an older version of the extension, or a newer base")));
-        }
-        let missing: Vec<&str> =
-            manifest.dependencies.iter().chain(&manifest.pack).map(String::as_str).filter(|id| complete && !present.contains(id)).collect();
-        if !missing.is_empty() {
-            let problem = at(format!("{name} needs extensions that are neither in the description nor in the base: {}", missing.join(", ")));
-            problems.push((
-                *index,
-                problem.label("needs more").help("add an [[extension]] for each; the editor would look for them on the network at run time"),
-            ));
-        }
-    }
-    problems
+/// An error about an extension, as a problem at its place.
+pub(super) fn problem(description: &Description, wanted: &Wanted, error: &Error) -> Problem {
+    let mut problem = Problem::of(error).at(&description.source, wanted.span.clone());
+    problem.message = format!("{}: {}", wanted.origin.requirement(), problem.message);
+    problem
 }

@@ -1,7 +1,9 @@
 //! A `[[file]]` as a component of the image.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -13,7 +15,7 @@ use crate::digest::{Digest, Digesting};
 use crate::error::{Error, FileError};
 use crate::image_path::ImagePath;
 use crate::inputs::Inputs;
-use crate::layer::{Content, Entry, FileRange};
+use crate::layer::{Content, Entry, FileRange, Node};
 use crate::lock::DirectoryRule;
 use crate::plan::{Component, Laid, MTIME};
 
@@ -98,22 +100,31 @@ impl FileComponent {
         Ok(laid)
     }
 
-    fn lay_archive(&self, name: &str, digest: Digest, place: Option<&PathBuf>, strip: usize, inputs: &dyn Inputs) -> Result<Vec<Laid>, Error> {
-        let file = match place {
-            None => inputs.open(&digest)?,
-            Some(place) => {
-                let file = std::fs::File::open(place).map_err(FileError::at("read", place))?;
-                let mut reader = Digesting::new(&file);
-                std::io::copy(&mut reader, &mut std::io::sink()).map_err(FileError::at("read", place))?;
-                if reader.finish().1 != digest {
-                    return Err(FileProblem::Changed(name.to_owned()).into());
-                }
-                file
-            }
-        };
-        let members = archive::unpack(file, name, strip)?;
-        members.into_iter().map(|(path, entry)| Ok((self.place(&path)?, Entry { uid: self.owner.0, gid: self.owner.1, ..entry }))).collect()
+    fn lay_archive(&self, archive: File, name: &str, strip: usize) -> Result<Vec<Laid>, Error> {
+        let members = archive::unpack(archive, name, strip)?;
+        members.into_iter().map(|(path, entry)| Ok((self.place(&path)?, self.unpacked(entry)?))).collect()
     }
+
+    /// A member as it lies in the image: owned as the description says, and below the target.
+    fn unpacked(&self, entry: Entry) -> Result<Entry, Error> {
+        let node = match entry.node {
+            Node::HardLink(to) => Node::HardLink(self.place(&to)?),
+            node => node,
+        };
+        let (uid, gid) = self.owner;
+        Ok(Entry { uid, gid, node, ..entry })
+    }
+}
+
+/// A copy of a local archive that nobody else can change, with the bytes that were hashed.
+fn unchanged_copy(place: &Path, digest: Digest) -> Result<File, Error> {
+    let mut reader = Digesting::new(File::open(place).map_err(FileError::at("read", place))?);
+    let mut copy = tempfile::tempfile().map_err(FileError::at("create a file in", std::env::temp_dir()))?;
+    io::copy(&mut reader, &mut copy).map_err(FileError::at("copy", place))?;
+    if reader.finish().1 != digest {
+        return Err(FileProblem::Changed(place.display().to_string()).into());
+    }
+    Ok(copy)
 }
 
 impl Component for FileComponent {
@@ -168,7 +179,13 @@ impl Component for FileComponent {
                 Ok(vec![(self.target.clone(), Entry::file(Content::new(*size, range), mode, uid, gid, MTIME))])
             }
             Origin::Local(entries) => self.lay_local(entries),
-            Origin::Archive { name, digest, place, strip, .. } => self.lay_archive(name, *digest, place.as_ref(), *strip, inputs),
+            Origin::Archive { name, digest, place, strip, .. } => {
+                let archive = match place {
+                    Some(place) => unchanged_copy(place, *digest)?,
+                    None => inputs.open(digest)?,
+                };
+                self.lay_archive(archive, name, *strip)
+            }
         }
     }
 }
@@ -176,11 +193,169 @@ impl Component for FileComponent {
 fn entry_key(kind: &LocalKind, mode: u16) -> Value {
     match kind {
         LocalKind::Directory => json!("directory"),
-        LocalKind::Symlink(target) => json!({"link": String::from_utf8_lossy(target)}),
+        LocalKind::Symlink(target) => json!({"link": target.escape_ascii().to_string()}),
         LocalKind::File { digest, .. } => json!({"sha256": digest.hex(), "mode": mode_text(mode)}),
     }
 }
 
 fn mode_text(mode: u16) -> String {
     format!("{mode:04o}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::description::{self, Description};
+    use crate::layer::Tree;
+    use crate::lock::Directories;
+    use crate::plan::{Components, DirectoryTable, Plan, build_tree, check_claims};
+    use crate::store::Store;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::process::Command;
+
+    struct Project {
+        top: tempfile::TempDir,
+        store: Store,
+    }
+
+    impl Project {
+        fn new() -> Self {
+            let top = tempfile::tempdir().unwrap();
+            fs::create_dir_all(top.path().join("tree/sub")).unwrap();
+            fs::write(top.path().join("tree/plain"), "plain").unwrap();
+            fs::write(top.path().join("tree/sub/run"), "#!/bin/sh\n").unwrap();
+            fs::set_permissions(top.path().join("tree/sub/run"), fs::Permissions::from_mode(0o4710)).unwrap();
+            fs::hard_link(top.path().join("tree/plain"), top.path().join("tree/same")).unwrap();
+            symlink("../../elsewhere", top.path().join("tree/sub/link")).unwrap();
+            let store = Store::open(top.path().join("cache")).unwrap();
+            Project { top, store }
+        }
+
+        fn description(&self, files: &str) -> Description {
+            description::parse("byoi.toml", &format!("schema = 1\nbase = \"debian:12\"\n{files}")).unwrap()
+        }
+
+        fn components(&self, files: &str) -> Result<Vec<Arc<dyn Component>>, Error> {
+            super::super::components(&self.description(files), self.top.path(), &[], &self.store)
+        }
+
+        fn tree(&self, files: &str) -> Result<Tree, Error> {
+            let files = self.components(files)?;
+            let plan = Plan::new(Components { files, ..Components::default() }, DirectoryTable::new(&Directories::default()), 40);
+            check_claims(&plan.layers, &plan.directories)?;
+            build_tree(&plan.layers[0], &plan.directories, &self.store)
+        }
+
+        fn lines(&self, files: &str) -> Vec<String> {
+            let tree = self.tree(files).unwrap();
+            // Opening every file proves that hard links lead to something and contents can be read.
+            let line = |step: crate::layer::Step<'_>| {
+                let what = match (&step.entry.node, step.link_to) {
+                    (_, Some(to)) => format!("= {to}"),
+                    (Node::File(content), None) => io::read_to_string(content.open().unwrap()).unwrap(),
+                    (Node::Symlink(target), None) => format!("-> {}", target.escape_ascii()),
+                    _ => "/".to_owned(),
+                };
+                format!("{} {:o} {}:{} {} {what}", step.path, step.entry.mode, step.entry.uid, step.entry.gid, step.entry.mtime - MTIME)
+            };
+            tree.walk().unwrap().map(line).collect()
+        }
+
+        fn key(&self, files: &str) -> String {
+            self.components(files).unwrap()[0].key().to_string()
+        }
+    }
+
+    #[test]
+    fn a_directory_keeps_links_and_executables() {
+        let lines = Project::new().lines("[[file]]\nsource = \"tree\"\ntarget = \"/opt/x\"\nowner = \"1000:100\"\n");
+        assert_eq!(
+            lines,
+            [
+                "opt 755 0:0 0 /",
+                "opt/x 755 1000:100 0 /",
+                "opt/x/plain 644 1000:100 0 plain",
+                "opt/x/same 644 1000:100 0 plain",
+                "opt/x/sub 755 1000:100 0 /",
+                "opt/x/sub/link 777 1000:100 0 -> ../../elsewhere",
+                "opt/x/sub/run 755 1000:100 0 #!/bin/sh\n",
+            ]
+        );
+    }
+
+    #[test]
+    fn single_files_and_texts_have_the_mode_that_is_asked_for() {
+        let project = Project::new();
+        let text =
+            "[[file]]\ncontent = \"hi\"\ntarget = \"/etc/hi\"\nmode = \"0600\"\n[[file]]\nsource = \"tree/sub/run\"\ntarget = \"/usr/bin/run\"\n";
+        let lines = project.lines(text);
+        assert_eq!(lines[1], "etc/hi 600 0:0 0 hi");
+        assert_eq!(lines[4], "usr/bin/run 755 0:0 0 #!/bin/sh\n");
+    }
+
+    #[test]
+    fn an_archive_is_unpacked_below_its_target() {
+        let project = Project::new();
+        let tar = ["-C", ".", "--mtime=@1700000000", "--owner=7", "--group=7", "-cJf", "x.tar.xz", "tree"];
+        assert!(Command::new("tar").args(tar).current_dir(project.top.path()).status().unwrap().success());
+        let lines = project.lines("[[file]]\nsource = \"x.tar.xz\"\ntarget = \"/opt/x\"\nowner = \"1:2\"\nunpack = true\nstrip = 1\n");
+        let time = 1_700_000_000 - MTIME;
+        assert_eq!(lines[1], "opt/x 755 1:2 0 /");
+        assert_eq!(lines[2], format!("opt/x/plain 644 1:2 {time} plain"));
+        assert_eq!(lines[3], format!("opt/x/same 644 1:2 {time} = opt/x/plain"));
+        assert!(lines[6].starts_with("opt/x/sub/run 710 1:2"), "{lines:?}");
+    }
+
+    #[test]
+    fn the_key_follows_whatever_decides_the_bytes() {
+        let project = Project::new();
+        let item = |more: &str| format!("[[file]]\nsource = \"tree\"\ntarget = \"/opt/x\"\n{more}");
+        let first = project.key(&item(""));
+        assert_eq!(project.key(&item("")), first);
+        let mut keys = std::collections::BTreeSet::from([first]);
+        let mut differs = |key: String| assert!(keys.insert(key.clone()), "{key}");
+        differs(project.key(&item("owner = \"1:1\"\n")));
+        differs(project.key(&item("exclude = [\"sub\"]\n")));
+        differs(project.key(&item("").replace("/opt/x", "/opt/y")));
+        let change = |act: &dyn Fn(&Path)| {
+            act(&project.top.path().join("tree"));
+            project.key(&item(""))
+        };
+        differs(change(&|tree| fs::write(tree.join("plain"), "other").unwrap()));
+        differs(change(&|tree| fs::set_permissions(tree.join("plain"), fs::Permissions::from_mode(0o755)).unwrap()));
+        differs(change(&|tree| fs::rename(tree.join("plain"), tree.join("renamed")).unwrap()));
+        differs(change(&|tree| symlink("a", tree.join("new")).unwrap()));
+        differs(change(&|tree| fs::remove_file(tree.join("new")).and_then(|()| symlink("b", tree.join("new"))).unwrap()));
+    }
+
+    #[test]
+    fn a_file_that_changes_after_it_was_hashed_is_an_error() {
+        let project = Project::new();
+        let components = project.components("[[file]]\nsource = \"tree\"\ntarget = \"/opt/x\"\n").unwrap();
+        fs::write(project.top.path().join("tree/plain"), "PLAIN").unwrap();
+        let laid = components[0].lay(&project.store).unwrap();
+        let (_, entry) = laid.iter().find(|(path, _)| path.name() == b"plain").unwrap();
+        let Node::File(content) = &entry.node else { panic!() };
+        assert!(io::read_to_string(content.open().unwrap()).unwrap_err().to_string().contains("changed while it was read"));
+    }
+
+    #[test]
+    fn items_that_cannot_be_used_are_errors_at_their_place() {
+        let project = Project::new();
+        fs::write(project.top.path().join("x.tar"), "no tar").unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, project.top.path().join("tree/pipe"), rustix::fs::Mode::RUSR).unwrap();
+        let wrong = "[[file]]\nsource = \"none\"\ntarget = \"/a\"\n[[file]]\nsource = \"tree\"\ntarget = \"/b\"\n[[file]]\nsource = \"tree/sub\"\ntarget = \"/c\"\nmode = \"0644\"\n\
+                     [[file]]\nsource = \"tree/sub\"\ntarget = \"/d\"\nunpack = true\n[[file]]\nsource = \"tree/sub/run\"\ntarget = \"/e\"\nexclude = [\"x\"]\n";
+        let Err(error) = project.components(wrong) else { panic!() };
+        let found: Vec<_> = error.fault().problems().iter().map(|problem| problem.message.clone()).collect();
+        assert_eq!(found.len(), 5, "{found:?}");
+        for (message, expected) in
+            found.iter().zip(["there is no file or directory", "is a socket, fifo", "`mode` is for", "`unpack` is for", "`exclude` is for"])
+        {
+            assert!(message.contains(expected), "{message}");
+        }
+        let error = project.tree("[[file]]\nsource = \"x.tar\"\ntarget = \"/a\"\nunpack = true\n").unwrap_err();
+        assert_eq!(error.fault().kind(), crate::error::Kind::Input);
+    }
 }

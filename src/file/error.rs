@@ -7,6 +7,9 @@ use crate::error::{Fault, Kind};
 /// Why a `[[file]]` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileProblem {
+    /// The source is not there.
+    #[error("there is no file or directory {}", .0.display())]
+    Missing(PathBuf),
     /// The source lies outside of the description's directory.
     #[error("the source {} leaves the description's directory", .0.display())]
     Leaves(PathBuf),
@@ -46,6 +49,7 @@ impl Fault for FileProblem {
 
     fn help(&self) -> Option<String> {
         let help = match self {
+            FileProblem::Missing(_) => "`source` is relative to the description's own directory",
             FileProblem::Leaves(_) => "copy it beside the description: an image is a function of that directory and the lock",
             FileProblem::Special(_) | FileProblem::TooMany(_) => "leave it out with `exclude`",
             FileProblem::ModeOfDirectory(_) => "in a directory modes follow the source: 0755 where it is executable, else 0644",

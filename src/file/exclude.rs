@@ -1,7 +1,12 @@
 //! Patterns of what is left out of a directory, as in `.dockerignore`: anchored at the directory, `**` for any depth, `!` brings back, the
 //! last match wins, and what matches a directory matches all below it.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use globset::{GlobBuilder, GlobMatcher};
+
+use crate::image_path::ImagePath;
 
 /// A list of patterns.
 #[derive(Default)]
@@ -16,11 +21,11 @@ impl Exclude {
         patterns.iter().map(|pattern| one(pattern)).collect::<Result<_, _>>().map(Exclude)
     }
 
-    /// Whether the path, relative to the directory and without a leading `/`, is left out.
-    pub fn leaves_out(&self, path: &str) -> bool {
+    /// Whether the path, relative to the directory, is left out.
+    pub fn leaves_out(&self, path: &ImagePath) -> bool {
         let mut out = false;
         for (matcher, brings_back) in &self.0 {
-            if out == *brings_back && and_above(path).any(|path| matcher.is_match(path)) {
+            if out == *brings_back && and_above(path).any(|path| matcher.is_match(OsStr::from_bytes(path.as_bytes()))) {
                 out = !brings_back;
             }
         }
@@ -39,12 +44,15 @@ fn one(pattern: &str) -> Result<(GlobMatcher, bool), globset::Error> {
         None => (pattern.trim(), false),
     };
     let pattern = pattern.trim_start_matches("./").trim_matches('/');
-    let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build()?;
+    // Braces mean nothing in .dockerignore.
+    let pattern = pattern.replace('{', "[{]").replace('}', "[}]");
+    let glob = GlobBuilder::new(&pattern).literal_separator(true).backslash_escape(true).build()?;
     Ok((glob.compile_matcher(), brings_back))
 }
 
-fn and_above(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(above, _)| above))
+/// The path and the directories above it, without the root.
+fn and_above(path: &ImagePath) -> impl Iterator<Item = ImagePath> {
+    std::iter::once(path.clone()).chain(path.ancestors()).filter(|path| !path.is_root())
 }
 
 #[cfg(test)]
@@ -52,7 +60,7 @@ mod tests {
     use super::*;
 
     fn left_out(patterns: &[&str], path: &str) -> bool {
-        Exclude::new(&patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>()).unwrap().leaves_out(path)
+        Exclude::new(&patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>()).unwrap().leaves_out(&ImagePath::parse(path).unwrap())
     }
 
     #[test]
@@ -70,6 +78,11 @@ mod tests {
             (&["!d/keep", "d"], "d/keep", true),
             (&["**/__pycache__"], "a/__pycache__/x.pyc", true),
             (&["d/**"], "d/x/y", true),
+            (&["a{b,c}"], "ab", false),
+            (&["a{b,c}"], "a{b,c}", true),
+            (&["[a-c]?"], "bx", true),
+            (&["a*"], "a/b", true),
+            (&["a*c"], "ab/c", false),
             (&[], "x", false),
         ] {
             assert_eq!(left_out(patterns, path), expected, "{patterns:?} {path}");

@@ -89,11 +89,18 @@ impl Stamp {
 pub fn place(directory: &Path, source: &Path) -> Result<PathBuf, Error> {
     let at = directory.join(source);
     let top = directory.canonicalize().map_err(FileError::at("read", directory))?;
-    let real = at.canonicalize().map_err(FileError::at("read", &at))?;
+    let real = at.canonicalize().map_err(|error| missing(&at, error))?;
     if !real.starts_with(&top) || source.components().any(|part| matches!(part, Component::ParentDir)) {
         return Err(FileProblem::Leaves(at).into());
     }
     Ok(real)
+}
+
+fn missing(place: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileProblem::Missing(place.to_owned()).into(),
+        _ => FileError::at("read", place)(error).into(),
+    }
 }
 
 /// The source and, where it is a directory, all below it that is not excluded, sorted by path, hashed.
@@ -115,7 +122,7 @@ fn walk(place: &Path, path: ImagePath, exclude: &Exclude, found: &mut Vec<Found>
     if kind.is_socket() || kind.is_fifo() || kind.is_block_device() || kind.is_char_device() {
         return Err(FileProblem::Special(place.to_owned()).into());
     }
-    let out = !path.is_root() && exclude.leaves_out(&path.to_string());
+    let out = !path.is_root() && exclude.leaves_out(&path);
     if out && !(kind.is_dir() && exclude.may_bring_back()) {
         return Ok(());
     }

@@ -7,7 +7,7 @@ mod exclude;
 mod local;
 mod remote;
 
-pub use editor::demand_editor;
+pub use editor::{demand_editor, editor_version};
 pub use error::FileProblem;
 pub use remote::{fetch, lock_all};
 
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::description::{Description, FileItem, FileOrigin};
-use crate::error::{Error, Problem};
+use crate::error::{Error, Invalid, Kind, Problem};
 use crate::lock::File;
 use crate::plan::Component;
 use crate::store::Store;
@@ -32,25 +32,16 @@ pub fn components(description: &Description, directory: &Path, locked: &[File], 
     for item in &description.files {
         match component(item, directory, locked, store) {
             Ok(component) => components.push(Arc::new(component)),
+            Err(error) if error.fault().kind() == Kind::World => return Err(error),
             Err(error) => problems.push(problem(description, item, &error)),
         }
     }
-    if problems.is_empty() { Ok(components) } else { Err(crate::error::Invalid { problems }.into()) }
+    if problems.is_empty() { Ok(components) } else { Err(Invalid { problems }.into()) }
 }
 
 /// An error about an item, as a problem at its place.
 fn problem(description: &Description, item: &FileItem, error: &Error) -> Problem {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error.fault());
-    while let Some(why) = cause {
-        message = format!("{message}: {why}");
-        cause = why.source();
-    }
-    let problem = Problem::new(message).at(&description.source, item.span.clone());
-    match error.fault().help() {
-        Some(help) => problem.help(help),
-        None => problem,
-    }
+    Problem::of(error).at(&description.source, item.span.clone())
 }
 
 fn component(item: &FileItem, directory: &Path, locked: &[File], store: &Store) -> Result<FileComponent, Error> {

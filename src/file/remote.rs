@@ -9,7 +9,7 @@ use crate::description::{Description, FileOrigin};
 use crate::digest::Digest;
 use crate::error::{Error, Invalid};
 use crate::lock::File;
-use crate::registry::http::{Expected, Request};
+use crate::registry::http::{self, Expected, Request};
 use crate::world::World;
 
 /// Largest file at a URL, in bytes.
@@ -36,6 +36,7 @@ pub async fn lock_all(description: &Description, old: &[File], world: &World<'_>
         };
         match found {
             Ok(file) => files.push(file),
+            Err(error) if http::speaks_of_the_world(&error) => return Err(error.while_doing(format!("cannot lock the file {url}"))),
             Err(error) => problems.push(super::problem(description, item, &error)),
         }
     }

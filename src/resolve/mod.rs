@@ -82,7 +82,8 @@ pub async fn resolve(description: &Description, directory: &Path, old: Option<&L
     };
     let old_extensions: Vec<_> =
         old.into_iter().flat_map(|old| &old.extensions).filter(|one| !update.asks_for(&[&one.id, &one.requirement])).cloned().collect();
-    let extensions = extension::lock_all(description, directory, &old_extensions, &base.facts, world).await?;
+    let editor = file::editor_version(description, directory).or_else(|| base.facts.editor.clone());
+    let extensions = extension::lock_all(description, directory, &old_extensions, editor.as_deref(), &base.facts, world).await?;
     let old_files: Vec<_> = old.into_iter().flat_map(|old| &old.files).filter(|one| !update.asks_for(&[one.requirement.as_str()])).cloned().collect();
     let files = file::lock_all(description, &old_files, world).await?;
     file::demand_editor(description, directory, &base.facts)?;

@@ -157,6 +157,17 @@ impl HttpError {
     }
 }
 
+/// Whether a failed download says nothing against what asked for it: the network, a server or the disk failed. What is not there, is too large or
+/// has another digest than was demanded is the asker's mistake.
+pub fn speaks_of_the_world(error: &Error) -> bool {
+    let of_the_asker = match error.downcast_ref::<HttpError>() {
+        Some(HttpError::Status { status, .. }) => [404, 410].contains(&status.as_u16()),
+        Some(HttpError::Digest { .. } | HttpError::Size { .. } | HttpError::TooLarge { .. } | HttpError::Url { .. }) => true,
+        _ => false,
+    };
+    error.fault().kind() == Kind::World && !of_the_asker
+}
+
 impl Fault for HttpError {
     fn kind(&self) -> Kind {
         match self {

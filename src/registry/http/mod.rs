@@ -16,7 +16,7 @@ mod traffic;
 
 pub use body::{Body, ByteStream, Source};
 pub use download::{Download, Expected};
-pub use error::HttpError;
+pub use error::{HttpError, speaks_of_the_world};
 pub use origin::is_loopback;
 pub use response::{Fetched, Response};
 pub use retry::{RetryPolicy, Retrying};
