@@ -73,8 +73,8 @@ fn while_a_layer_is_packed() {
     // A hole, long enough that the signal comes while it is packed.
     std::fs::File::create(place.path("tools/large")).unwrap().set_len(4 << 30).unwrap();
     let mut process = spawn(&place, &["build", "oci:image"]);
-    wait_until(&mut process, "wrote a piece of the layer", || {
-        files(&place.cache().join("tmp")).iter().any(|path| path.metadata().is_ok_and(|metadata| metadata.len() > 0))
+    wait_until(&mut process, "wrote a piece of the layer, and more than any other layer has", || {
+        files(&place.cache().join("tmp")).iter().any(|path| path.metadata().is_ok_and(|metadata| metadata.len() > 1 << 20))
     });
     let run = interrupt(process, Signal::INT);
     assert_eq!((run.code, run.out.as_str()), (Some(130), ""), "{}", run.err);
