@@ -62,11 +62,13 @@ impl Earlier {
     }
 
     async fn look_in_registry(&mut self, reference: &Reference, world: &World<'_>) -> Result<(), Error> {
+        // What a mirror of the destination holds is not in the destination.
+        let registry = world.registry.without_mirrors();
         let mut before = Before::default();
-        if let Some(found) = world.registry.manifest_if_present(reference).await? {
+        if let Some(found) = registry.manifest_if_present(reference).await? {
             if let Ok(Document::Manifest(manifest)) = Document::parse(&found.bytes, found.content_type.as_deref()) {
-                let config = world.registry.small_blob(reference, &manifest.config, MAX_CONFIG_SIZE).await?;
-                let blobs: Arc<dyn Blobs> = Arc::new(RegistryBlobs { repository: reference.clone(), registry: world.registry.clone() });
+                let config = registry.small_blob(reference, &manifest.config, MAX_CONFIG_SIZE).await?;
+                let blobs: Arc<dyn Blobs> = Arc::new(RegistryBlobs { repository: reference.clone(), registry: registry.clone() });
                 self.take(&found.bytes, &config, &blobs);
                 before.blobs = manifest.layers.iter().chain([&manifest.config]).map(|blob| blob.digest).collect();
             }

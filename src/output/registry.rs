@@ -104,10 +104,10 @@ async fn push_layer(
     if before.blobs.contains(&descriptor.digest) {
         return Ok(Written::default());
     }
-    let elsewhere = layer.blobs.repository().filter(|from| from.registry() == reference.registry());
-    if elsewhere.is_some_and(|from| from.repository() == reference.repository()) || registry.has_blob(reference, &descriptor.digest).await? {
+    if registry.has_blob(reference, &descriptor.digest).await? {
         return Ok(Written::default());
     }
+    let elsewhere = layer.blobs.repository().filter(|from| from.registry() == reference.registry() && from.repository() != reference.repository());
     if let Some(from) = elsewhere
         && registry.mount(reference, from, &descriptor.digest).await?
     {

@@ -205,3 +205,19 @@ fn several_destinations_at_once_get_one_image() {
         [registry.manifest("team/out", "1"), other.manifest("second", "1")].map(|found| byoi::digest::Digest::of(found.unwrap().1).to_string());
     assert_eq!(digests, [built["digest"].as_str().unwrap(), built["digest"].as_str().unwrap()]);
 }
+
+#[test]
+fn what_a_mirror_of_the_destination_holds_is_not_in_the_destination() {
+    let registry = registry_with_base(2);
+    let mirror = registry_with_base(2);
+    let (place, destination) = project(&registry);
+    place.build(&[&format!("docker://{}/team/out:1", mirror.host())]);
+    place.configure(&format!("[mirrors]\n\"{}\" = \"{}\"\n", registry.host(), mirror.host()));
+    let built = place.build(&[&destination]);
+    assert!(built["destinations"][0]["changed"].as_bool().unwrap(), "{built}");
+    let (_, bytes) = registry.manifest("team/out", "1").expect("the destination has the manifest");
+    let Ok(byoi::manifest::Document::Manifest(manifest)) = byoi::manifest::Document::parse(&bytes, None) else { panic!("not a manifest") };
+    for blob in manifest.layers.iter().chain([&manifest.config]) {
+        assert!(registry.blob("team/out", &blob.digest).is_some(), "{} is not in the destination", blob.digest);
+    }
+}
