@@ -13,6 +13,8 @@ use flate2::read::MultiGzDecoder;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
+use crate::support::docker::Docker;
+
 #[track_caller]
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}; hack/setup installs it"));
@@ -137,6 +139,23 @@ async fn images_of_buildah_are_read_in_both_forms() {
         let archived = read(docker_archive::open("x", Path::new(&archive), None)).await;
         assert_eq!((archived.manifest.family, archived.diff_ids.len()), (Family::Docker, 1));
     }
+}
+
+#[tokio::test]
+async fn what_an_older_docker_saves_is_read() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("context")).unwrap();
+    fs::write(bench.path("context/one"), "1").unwrap();
+    // The second and third layer are equal, and docker before version 25 saves the third as a link to the second.
+    fs::write(bench.path("context/Dockerfile"), "FROM scratch\nCOPY one /\nCOPY one /\nCOPY one /\nCMD [\"/one\"]\n").unwrap();
+    let docker = Docker::start();
+    docker.run(&["build", "--quiet", "--tag", "saved", &bench.path("context")]);
+    let archive = bench.path("saved.tar");
+    docker.run(&["save", "--output", &archive, "saved"]);
+    assert!(run("tar", &["-tvf", &archive]).lines().any(|line| line.starts_with('l') && line.contains("layer.tar -> ")));
+    let image = read(docker_archive::open("saved.tar", Path::new(&archive), None)).await;
+    assert_eq!((image.diff_ids.len(), image.manifest.config.digest.to_string()), (3, docker.id("saved")));
+    assert_eq!(image.diff_ids[1], image.diff_ids[2]);
 }
 
 #[test]
