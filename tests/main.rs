@@ -13,6 +13,7 @@ mod json_schema;
 mod language_documents;
 mod layer_memory;
 mod registry;
+mod rootfs;
 mod structure;
 mod studio;
 mod support;
