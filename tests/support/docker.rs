@@ -12,10 +12,6 @@ use super::file_tree::{self, FileTree};
 /// How long a daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The bridge of daemons that publish ports, and its address: docker's own bridge is removed by any daemon that starts without one.
-const BRIDGE: &str = "byoi0";
-const BRIDGE_ADDRESS: &str = "172.31.77.1/24";
-
 /// A running daemon.
 pub struct Docker {
     process: Child,
@@ -25,26 +21,27 @@ pub struct Docker {
 impl Docker {
     /// Starts one, as root. It touches neither bridge nor firewall; its containers have no network.
     pub fn start() -> Self {
-        Self::start_on("none")
+        Self::start_by(&["dockerd"], &["--bridge=none", "--iptables=false", "--ip-forward=false"])
     }
 
-    /// Starts one whose containers' ports can be published, by a proxy process and not by the firewall. One such daemon at a time.
-    pub fn start_with_bridge() -> Self {
-        let make = format!("ip link add {BRIDGE} type bridge 2>/dev/null; ip addr replace {BRIDGE_ADDRESS} dev {BRIDGE} && ip link set {BRIDGE} up");
-        assert!(Command::new("sh").args(["-c", &make]).status().unwrap().success(), "cannot make the bridge {BRIDGE}; it needs root");
-        Self::start_on(BRIDGE)
+    /// Starts one, as root, in a network of its own, which is that of a machine without any other: its containers have a bridge, and their
+    /// ports can be published, while this machine's own network stays as it is. What talks to them is started by [`Docker::inside`].
+    pub fn start_with_network() -> Self {
+        Self::start_by(&["unshare", "--net", "sh", "-c", "ip link set lo up && exec dockerd \"$@\"", "dockerd"], &[])
     }
 
-    fn start_on(bridge: &str) -> Self {
+    fn start_by(program: &[&str], options: &[&str]) -> Self {
         // Below /tmp, since a socket's path is short, and overlay file systems do not lie on each other.
         let directory = tempfile::Builder::new().prefix("byoi-docker-").tempdir_in("/tmp").unwrap();
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         let log = File::create(path("log")).unwrap();
         // The daemon ends with this thread, however that ends.
         let process = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", "dockerd", "--host", &format!("unix://{}", path("docker.sock"))])
+            .args(["--pdeathsig", "TERM"])
+            .args(program)
+            .args(["--host", &format!("unix://{}", path("docker.sock"))])
             .args(["--data-root", &path("data"), "--exec-root", &path("run"), "--pidfile", &path("pid")])
-            .args([&format!("--bridge={bridge}"), "--iptables=false", "--ip-forward=false"])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -64,6 +61,11 @@ impl Docker {
     /// The value for `DOCKER_HOST`.
     pub fn host(&self) -> String {
         format!("unix://{}", self.directory.path().join("docker.sock").display())
+    }
+
+    /// What starts a program in the daemon's network: it stands before the program and its arguments.
+    pub fn inside(&self) -> [String; 2] {
+        ["nsenter".to_owned(), format!("--net=/proc/{}/ns/net", self.process.id())]
     }
 
     /// The client with these arguments, not started yet.

@@ -30,6 +30,8 @@ struct Options<'a> {
     account: bool,
     /// Certificate and key.
     tls: Option<(&'a Path, &'a Path)>,
+    /// What starts it: a program and its arguments, before its own.
+    through: &'a [String],
 }
 
 impl DockerRegistry {
@@ -48,6 +50,11 @@ impl DockerRegistry {
         Self::start_as(&Options { tls: Some((certificate, key)), ..Options::default() })
     }
 
+    /// An open one, started through another program: in another network, say.
+    pub fn start_through(program: &[String]) -> Self {
+        Self::start_as(&Options { through: program, ..Options::default() })
+    }
+
     fn start_as(options: &Options<'_>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
@@ -62,8 +69,10 @@ impl DockerRegistry {
             config += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", path("htpasswd"));
         }
         fs::write(path("config.yml"), config).unwrap();
-        let mut process = Command::new("docker-registry")
-            .args(["serve", &path("config.yml")])
+        let serve = ["docker-registry".to_owned(), "serve".to_owned(), path("config.yml")];
+        let mut words = options.through.iter().chain(&serve);
+        let mut process = Command::new(words.next().unwrap())
+            .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
