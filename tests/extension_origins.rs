@@ -109,7 +109,7 @@ fn a_public_release_is_locked_by_its_digest() {
     assert_eq!(entry.url.as_str(), "https://github.com/acme/hello/releases/download/v1.2.3/hello%201.2.3.vsix");
     assert_eq!(entry.timestamp.to_string(), "2024-05-06T07:08:10Z");
 
-    // With the lock, nothing is asked again; with an empty cache neither, as long as no manifest is missing.
+    // With the lock and the cache, nothing is asked again.
     project.registry.clear_log();
     assert_eq!(project.lock().extensions.len(), 1);
     assert!(project.registry.log().is_empty());
