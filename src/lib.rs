@@ -47,6 +47,7 @@ pub mod base;
 
 // the components
 pub mod account;
+pub mod conda;
 pub mod entrypoint;
 pub mod extension;
 pub mod file;

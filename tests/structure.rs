@@ -30,6 +30,7 @@ const ROOMS: &[&str] = &[
     "entrypoint",
     "settings",
     "file",
+    "conda",
     "extension",
     "resolve",
     "assemble",

@@ -36,6 +36,8 @@ pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, 
     platform.extend(settings::components(description, facts)?);
     let components = Components {
         rootfs: rootfs(request),
+        whiteouts: None,
+        conda: Vec::new(),
         extensions: extensions.each,
         extension_list: extensions.list,
         files: file::components(description, directory, &lock.files, world.store)?,

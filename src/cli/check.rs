@@ -201,7 +201,7 @@ mod tests {
             facts: Facts::default(),
             directories,
         };
-        Lock { base, extensions: Vec::new(), files: Vec::new() }.to_toml()
+        Lock { base, conda: None, extensions: Vec::new(), files: Vec::new() }.to_toml()
     }
 
     #[test]

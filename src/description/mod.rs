@@ -5,6 +5,7 @@
 
 mod address;
 mod base;
+mod conda_model;
 mod document;
 mod editor;
 mod extension;
@@ -22,6 +23,7 @@ mod variables;
 
 use std::sync::Arc;
 
+pub use conda_model::*;
 pub use model::*;
 pub use reference::reference;
 pub use schema::schema;
@@ -72,6 +74,7 @@ fn read(root: &View<'_>, findings: &mut Findings) -> Option<Description> {
         source: findings.source.clone(),
         base: base?,
         base_requirement: root.text("base")?.value.to_owned(),
+        conda: None,
         extensions,
         files,
         machine_settings,

@@ -30,6 +30,8 @@ pub struct Description {
     pub base: Spanned<ImageSource>,
     /// The requirement's text, as written: the lock repeats it.
     pub base_requirement: String,
+    /// The `[conda]` table, where there is one.
+    pub conda: Option<super::Conda>,
     /// The extensions, in the file's order.
     pub extensions: Vec<Extension>,
     /// The files, in the file's order.

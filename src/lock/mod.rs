@@ -1,6 +1,7 @@
 //! The language of `byoi.lock`: every foreign input by digest, beside the requirement that asked for it. Parse, compare, print; no I/O.
 
 mod compare;
+mod conda;
 mod model;
 mod read;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod tests;
 mod write;
 
 pub use compare::{Change, ChangeKind, Stale, diff, table};
+pub use conda::*;
 pub use model::*;
 pub use read::parse;
 

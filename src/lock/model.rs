@@ -18,6 +18,8 @@ pub const FORMAT: u32 = 1;
 pub struct Lock {
     /// The base.
     pub base: Base,
+    /// The conda environment, where the description has one.
+    pub conda: Option<super::Conda>,
     /// Foreign extensions, sorted by id; local ones are git's.
     pub extensions: Vec<Extension>,
     /// Foreign files, sorted by requirement.

@@ -196,7 +196,7 @@ impl LockForm {
                 return Err(doubled);
             }
         }
-        Ok(Lock { base: self.base.base()?, extensions: extensions.into_values().collect(), files: files.into_values().collect() })
+        Ok(Lock { base: self.base.base()?, conda: None, extensions: extensions.into_values().collect(), files: files.into_values().collect() })
     }
 }
 

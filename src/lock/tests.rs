@@ -48,6 +48,7 @@ fn sample() -> Lock {
                 links: BTreeMap::from([(ImagePath::literal("bin"), "usr/bin".to_owned()), (ImagePath::literal("lib"), "usr/lib".to_owned())]),
             },
         },
+        conda: None,
         extensions: vec![Extension {
             requirement: "github:VSCodeVim/Vim@v1.27.2/vim-1.27.2.vsix".to_owned(),
             id: "vscodevim.vim".to_owned(),
@@ -269,7 +270,7 @@ fn any_extensions() -> impl Strategy<Value = Vec<Extension>> {
 fn any_lock() -> impl Strategy<Value = Lock> {
     let file = |(requirement, (sha256, size)): (url::Url, (Digest, u64))| File { requirement, sha256, size: size >> 1 };
     let files = btree_map(any_url(), (any_digest(), any::<u64>()), 0..3).prop_map(move |files| files.into_iter().map(file).collect());
-    (any_base(), any_extensions(), files).prop_map(|(base, extensions, files)| Lock { base, extensions, files })
+    (any_base(), any_extensions(), files).prop_map(|(base, extensions, files)| Lock { base, conda: None, extensions, files })
 }
 
 proptest! {

@@ -1,4 +1,5 @@
-//! Which layers an image gets from us, from the bottom: the root filesystem, one layer for each extension (merged by id when the budget is
+//! Which layers an image gets from us, from the bottom: the root filesystem, what is taken away from the base,
+//! conda packages in groups, one layer for each extension (merged by id when the budget is
 //! short), `extensions.json`, the files, the platform (account, entrypoint, settings). Names and order belong to format 1.
 
 use std::sync::Arc;
@@ -11,6 +12,10 @@ use crate::digest::Digest;
 pub struct Components {
     /// A root filesystem that is laid as the first layer.
     pub rootfs: Option<Arc<dyn Component>>,
+    /// What is taken away from the base, where something is.
+    pub whiteouts: Option<Arc<dyn Component>>,
+    /// Conda packages and records in groups that are layers, each with its name, the lowest first.
+    pub conda: Vec<(String, Vec<Arc<dyn Component>>)>,
     /// The extensions, sorted by id.
     pub extensions: Vec<Arc<dyn Component>>,
     /// `extensions.json`, where there are extensions.
@@ -39,16 +44,19 @@ pub struct Plan {
     pub directories: DirectoryTable,
 }
 
-/// Layers that are there whatever the extensions: root filesystem, list of extensions, files, platform.
-const OTHER_LAYERS: usize = 4;
+/// Layers above the extensions: their list, files, platform.
+const LAYERS_ABOVE: usize = 3;
 
 impl Plan {
     /// Plans the layers of an image. `directories` is the base's table; `budget` the most layers that ours may be.
     pub fn new(components: Components, mut directories: DirectoryTable, budget: usize) -> Self {
-        let Components { rootfs, extensions, extension_list, files, platform } = components;
+        let Components { rootfs, whiteouts, conda, extensions, extension_list, files, platform } = components;
         let mut layers: Vec<(String, Vec<Arc<dyn Component>>)> = Vec::new();
         layers.extend(rootfs.map(|component| (component.name(), vec![component])));
-        layers.extend(grouped(extensions, budget.saturating_sub(OTHER_LAYERS).max(1)));
+        layers.extend(whiteouts.map(|component| (component.name(), vec![component])));
+        layers.extend(conda);
+        let left = budget.saturating_sub(layers.len() + LAYERS_ABOVE).max(1);
+        layers.extend(grouped(extensions, left));
         layers.extend(extension_list.map(|component| (component.name(), vec![component])));
         if !files.is_empty() {
             layers.push(("files".to_owned(), files));

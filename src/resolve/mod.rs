@@ -87,7 +87,7 @@ pub async fn resolve(description: &Description, directory: &Path, old: Option<&L
     let old_files: Vec<_> = old.into_iter().flat_map(|old| &old.files).filter(|one| !update.asks_for(&[one.requirement.as_str()])).cloned().collect();
     let files = file::lock_all(description, &old_files, world).await?;
     file::demand_editor(description, directory, &base.facts)?;
-    Ok(Lock { base, extensions, files })
+    Ok(Lock { base, conda: None, extensions, files })
 }
 
 /// Fetches what of these inputs is not in the store, several at once.

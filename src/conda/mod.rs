@@ -1,0 +1,2 @@
+//! conda packages straight into layers: MatchSpecs are solved against channels and locked; each locked package's archive becomes entries of
+//! a layer, with no prefix on disk. All of rattler is behind this room.
