@@ -17,7 +17,7 @@ pub(super) fn index(root: Directory, filter: &Filter) -> Result<Index, String> {
     let mut extractor = Extractor { root: &root, filter, entries: Vec::new(), inodes: BTreeMap::new(), captured: 0, path: Vec::new() };
     extractor.entries.push((ImagePath::root(), directory(root.attributes)));
     extractor.walk(&root);
-    let (_, total) = filter.limits();
+    let total = filter.total();
     if extractor.captured > total {
         return Err(format!("the files in it that byoi has to know have more than {total} bytes"));
     }
@@ -95,7 +95,7 @@ impl<'a> Extractor<'a> {
     fn entry(&mut self, leaf: &Leaf) -> Entry {
         let mut entry = self.plain(leaf);
         let LeafNode::File { more: Some(more), .. } = &leaf.node else { return entry };
-        self.captured += more.content.as_ref().map_or(0, |content| content.len() as u64);
+        self.captured += [&more.content, &more.packed].into_iter().flatten().map(|content| content.len() as u64).sum::<u64>();
         if let (true, Node::File(file)) = (self.filter.keeps_everything(), &mut entry.node) {
             let next = self.inodes.len() as u32;
             file.inode = Some(*self.inodes.entry(Arc::as_ptr(more)).or_insert(next));

@@ -80,6 +80,8 @@ pub struct File {
     pub digest: Option<Digest>,
     /// Its content, where the interest asked for it and its size was within the limit.
     pub content: Option<Arc<[u8]>>,
+    /// Its content as zstd packs it, where the interest asked for it so.
+    pub packed: Option<Arc<[u8]>>,
 }
 
 impl Index {
@@ -143,7 +145,7 @@ enum RowNode {
     #[serde(rename = "d")]
     Directory,
     #[serde(rename = "f")]
-    File(u64, Option<u32>, Option<Base64>, Option<Digest>, Option<Base64>),
+    File(u64, Option<u32>, Option<Base64>, Option<Digest>, Option<Base64>, Option<Base64>),
     #[serde(rename = "l")]
     Symlink(Base64),
     #[serde(rename = "c")]
@@ -178,7 +180,8 @@ impl From<Index> for Vec<Row> {
                 Node::Directory => RowNode::Directory,
                 Node::File(file) => {
                     let content = file.content.map(|content| Base64(content.to_vec()));
-                    RowNode::File(file.size, file.inode, file.capability.map(bytes), file.digest, content)
+                    let packed = file.packed.map(|packed| Base64(packed.to_vec()));
+                    RowNode::File(file.size, file.inode, file.capability.map(bytes), file.digest, content, packed)
                 }
                 Node::Symlink(target) => RowNode::Symlink(bytes(target)),
                 Node::CharDevice { major, minor } => RowNode::CharDevice(major, minor),
@@ -196,9 +199,10 @@ impl From<Vec<Row>> for Index {
         let entries = rows.into_iter().map(|Row(path, mode, uid, gid, mtime, node)| {
             let node = match node {
                 RowNode::Directory => Node::Directory,
-                RowNode::File(size, inode, capability, digest, content) => {
-                    let (capability, content) = (capability.map(|bytes| bytes.0.into()), content.map(|bytes| bytes.0.into()));
-                    Node::File(File { size, inode, capability, digest, content })
+                RowNode::File(size, inode, capability, digest, content, packed) => {
+                    let capability = capability.map(|bytes| bytes.0.into());
+                    let (content, packed) = (content.map(|bytes| bytes.0.into()), packed.map(|bytes| bytes.0.into()));
+                    Node::File(File { size, inode, capability, digest, content, packed })
                 }
                 RowNode::Symlink(target) => Node::Symlink(target.0.into()),
                 RowNode::CharDevice(major, minor) => Node::CharDevice { major, minor },
@@ -245,6 +249,7 @@ mod tests {
             capability: Some([1, 10].into()),
             digest: Some(Digest::of("x")),
             content: Some(Arc::from(&b"\xffhello"[..])),
+            packed: Some(Arc::from(&b"\xfe"[..])),
         };
         let index = index(&[
             ("", Node::Directory),

@@ -22,8 +22,12 @@ pub enum Interest {
         content: Vec<String>,
         /// Files whose type and mode are kept.
         presence: Vec<String>,
+        /// Files whose content is kept compressed: larger ones, and many.
+        packed: Vec<String>,
         /// Largest content that is kept, in bytes; of larger files presence is kept.
         largest: u64,
+        /// Likewise of those that are kept compressed.
+        largest_packed: u64,
         /// Most bytes of content that are kept of one layer and of the image; more is an error.
         total: u64,
     },
@@ -43,7 +47,7 @@ impl Interest {
 }
 
 /// Counts up when the form of an index or the way layers are read changes, so that remembered indexes are made anew.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// What becomes of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,7 @@ pub(super) enum Wanted {
     Nothing,
     Presence,
     Content,
+    Packed,
 }
 
 /// An interest made ready to be asked often.
@@ -59,16 +64,17 @@ pub(super) struct Filter {
     interest: Interest,
     content: GlobSet,
     presence: GlobSet,
+    packed: GlobSet,
 }
 
 impl Filter {
     pub(super) fn new(interest: &Interest) -> Result<Self, globset::Error> {
         let none: &[String] = &[];
-        let (content, presence) = match interest {
-            Interest::Patterns { content, presence, .. } => (content.as_slice(), presence.as_slice()),
-            Interest::Everything { .. } => (none, none),
+        let (content, presence, packed) = match interest {
+            Interest::Patterns { content, presence, packed, .. } => (content.as_slice(), presence.as_slice(), packed.as_slice()),
+            Interest::Everything { .. } => (none, none, none),
         };
-        Ok(Filter { interest: interest.clone(), content: set(content)?, presence: set(presence)? })
+        Ok(Filter { interest: interest.clone(), content: set(content)?, presence: set(presence)?, packed: set(packed)? })
     }
 
     /// What becomes of the file at `path`, the bytes of a path relative to the root.
@@ -77,6 +83,7 @@ impl Filter {
         match &self.interest {
             Interest::Everything { .. } => Wanted::Presence,
             Interest::Patterns { .. } if self.content.is_match(path) => Wanted::Content,
+            Interest::Patterns { .. } if self.packed.is_match(path) => Wanted::Packed,
             Interest::Patterns { .. } if self.presence.is_match(path) => Wanted::Presence,
             Interest::Patterns { .. } => Wanted::Nothing,
         }
@@ -90,11 +97,20 @@ impl Filter {
         matches!(self.interest, Interest::Everything { digests: true })
     }
 
-    /// Largest content of one file, and most content altogether.
-    pub(super) fn limits(&self) -> (u64, u64) {
+    /// Largest content of one file that is kept like this.
+    pub(super) fn largest(&self, wanted: Wanted) -> u64 {
+        match (&self.interest, wanted) {
+            (Interest::Patterns { largest, .. }, Wanted::Content) => *largest,
+            (Interest::Patterns { largest_packed, .. }, Wanted::Packed) => *largest_packed,
+            _ => 0,
+        }
+    }
+
+    /// Most bytes that are kept of contents altogether.
+    pub(super) fn total(&self) -> u64 {
         match self.interest {
-            Interest::Patterns { largest, total, .. } => (largest, total),
-            Interest::Everything { .. } => (0, 0),
+            Interest::Patterns { total, .. } => total,
+            Interest::Everything { .. } => 0,
         }
     }
 }
@@ -114,7 +130,8 @@ mod tests {
     #[test]
     fn a_star_stays_in_its_component_and_two_cross_any_number() {
         let content = ["etc/passwd", "**/bin/tool", "opt/x/*/package.json"].map(str::to_owned).to_vec();
-        let interest = Interest::Patterns { content, presence: vec!["**/bin/*".to_owned()], largest: 1, total: 1 };
+        let (presence, packed) = (vec!["**/bin/*".to_owned()], vec!["**/meta/*.json".to_owned()]);
+        let interest = Interest::Patterns { content, presence, packed, largest: 1, largest_packed: 1, total: 1 };
         let filter = Filter::new(&interest).unwrap();
         for (path, wanted) in [
             ("etc/passwd", Wanted::Content),
@@ -123,6 +140,7 @@ mod tests {
             ("opt/conda/bin/tool", Wanted::Content),
             ("usr/bin/other", Wanted::Presence),
             ("opt/x/one/package.json", Wanted::Content),
+            ("opt/conda/meta/a.json", Wanted::Packed),
             ("opt/x/one/two/package.json", Wanted::Nothing),
         ] {
             assert_eq!(filter.file(path.as_bytes()), wanted, "{path}");

@@ -58,6 +58,7 @@ pub(super) struct Members<R> {
     content: u64,
     /// Bytes that fill the present member's content up to whole blocks.
     padding: u64,
+    may_end_unpadded: bool,
 }
 
 /// Long names and PAX records that describe the next member.
@@ -71,7 +72,13 @@ struct Extensions {
 
 impl<R: Read> Members<R> {
     pub(super) fn new(source: R) -> Self {
-        Members { source, count: 0, position: 0, content: 0, padding: 0 }
+        Members { source, count: 0, position: 0, content: 0, padding: 0, may_end_unpadded: false }
+    }
+
+    /// The members of a layer, which may end with the last member's last byte: `umoci insert` writes such, and Go's reader, which all
+    /// container tools use, takes that for an end. The layer's digest says whether something is missing.
+    pub(super) fn of_layer(source: R) -> Self {
+        Members { may_end_unpadded: true, ..Members::new(source) }
     }
 
     /// The next member; none at the end of the tar.
@@ -205,8 +212,11 @@ impl<R: Read> Members<R> {
 
     fn skip_content(&mut self) -> io::Result<()> {
         io::copy(self, &mut io::sink())?;
-        // Layers of `umoci insert` end with the last member's last byte; Go's reader, which all container tools use, takes that for an end.
-        self.position += io::copy(&mut self.source.by_ref().take(self.padding), &mut io::sink())?;
+        let padding = io::copy(&mut self.source.by_ref().take(self.padding), &mut io::sink())?;
+        if padding < self.padding && !self.may_end_unpadded {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.position += padding;
         self.padding = 0;
         Ok(())
     }

@@ -15,6 +15,8 @@ use crate::image_path::ImagePath;
 const MAX_UNPACKED: u64 = 128 << 30;
 
 const BUFFER: usize = 256 << 10;
+/// Level of zstd for contents that are kept packed.
+const PACKED_LEVEL: i32 = 3;
 const WHITEOUT: &[u8] = b".wh.";
 /// Marks the directory it lies in; every other name that begins like this belongs to the storage driver that wrote the layer.
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -26,7 +28,7 @@ const DRIVER: &[u8] = b".wh..wh.";
 /// A damaged layer; what `source` reports.
 pub(super) fn scan(source: impl Read, filter: &Filter) -> io::Result<(Layer, Digest)> {
     let plain = decompress(BufReader::with_capacity(BUFFER, source))?;
-    let mut members = Members::new(Digesting::new(Bounded::new(plain)));
+    let mut members = Members::of_layer(Digesting::new(Bounded::new(plain)));
     let mut scanner = Scanner::new(filter);
     while let Some(member) = members.next()? {
         scanner.take(member, &mut members)?;
@@ -116,19 +118,37 @@ impl<'a> Scanner<'a> {
             let digest = if self.filter.hashes() { Some(hash(content)?) } else { None };
             let inode = Some(self.files);
             self.files += 1;
-            return Ok(Some(Arc::new(File { size, capability, digest, inode, content: None })));
+            return Ok(Some(Arc::new(File { size, capability, digest, inode, ..File::default() })));
         }
-        let (largest, total) = self.filter.limits();
-        if self.filter.file(path.as_bytes()) != Wanted::Content || size > largest {
+        let wanted = self.filter.file(path.as_bytes());
+        if size > self.filter.largest(wanted) {
             return Ok(None);
         }
+        let mut file = File { size, capability, ..File::default() };
+        match wanted {
+            Wanted::Content => {
+                self.capture(size)?;
+                let mut bytes = Vec::new();
+                content.read_to_end(&mut bytes)?;
+                file.content = Some(bytes.into());
+            }
+            Wanted::Packed => {
+                let packed = zstd::encode_all(content, PACKED_LEVEL)?;
+                self.capture(packed.len() as u64)?;
+                file.packed = Some(packed.into());
+            }
+            Wanted::Nothing | Wanted::Presence => return Ok(None),
+        }
+        Ok(Some(Arc::new(file)))
+    }
+
+    fn capture(&mut self, size: u64) -> io::Result<()> {
         self.captured += size;
+        let total = self.filter.total();
         if self.captured > total {
             return Err(damaged(format!("the files in it that byoi has to know have more than {total} bytes")));
         }
-        let mut bytes = Vec::new();
-        content.read_to_end(&mut bytes)?;
-        Ok(Some(Arc::new(File { size, capability, content: Some(bytes.into()), ..File::default() })))
+        Ok(())
     }
 }
 
@@ -290,7 +310,10 @@ mod tests {
     fn content_is_kept_where_it_is_asked_for_and_small_enough() {
         let bytes =
             tar(&[(b'0', "etc/a", "hello"), (b'0', "etc/b", "too large"), (b'0', "c", "x"), (b'2', "bin/sh", "../c"), (b'1', "etc/d", "etc/a")]);
-        let interest = |total| Interest::Patterns { content: vec!["etc/*".to_owned()], presence: vec!["bin/sh".to_owned()], largest: 5, total };
+        let interest = |total| {
+            let (content, presence) = (vec!["etc/*".to_owned()], vec!["bin/sh".to_owned()]);
+            Interest::Patterns { content, presence, packed: vec!["meta/*".to_owned()], largest: 5, largest_packed: 1000, total }
+        };
         let index = index_with(&bytes, &interest(10)).unwrap();
         assert_eq!(
             index.iter().map(|(path, _)| path.absolute()).collect::<Vec<_>>(),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::base::Index;
 use crate::base::Interest;
 use crate::base::index::{Entry, Node};
+use crate::conda::existing;
 use crate::contract;
 use crate::image_path::{ImagePath, escape};
 use crate::lock::{Directories, DirectoryRule, Facts};
@@ -32,7 +33,9 @@ pub fn interest() -> Interest {
     Interest::Patterns {
         content: manifests.chain(libc::contents()).chain(texts::paths()).collect(),
         presence: presence.chain(libc::names()).collect(),
+        packed: vec![existing::RECORD_PATTERN.to_owned()],
         largest: LARGEST,
+        largest_packed: existing::LARGEST_RECORD,
         total: TOTAL,
     }
 }

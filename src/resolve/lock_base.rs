@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Map;
 
 use super::base::{facts, interest};
-use crate::base::{self, Index, OpenedImage};
+use crate::base::{self, Index, OpenedImage, RootFs};
 use crate::description::Description;
 use crate::error::Error;
 use crate::image_path::ImagePath;
@@ -40,25 +40,31 @@ fn scratch(requirement: String) -> Base {
     Base { requirement, digest: None, index: None, timestamp: Timestamp::UNIX_EPOCH, facts: Facts::default(), directories }
 }
 
-async fn of_image(requirement: String, image: &OpenedImage, world: &World<'_>) -> Result<Base, Error> {
+async fn index_of(image: &OpenedImage, world: &World<'_>) -> Result<Index, Error> {
     let interest = interest();
     let key = interest.key(&image.digest);
-    let index: Index = match world.store.record(RECORD, &key) {
-        Some(index) => index,
-        None => {
-            let index = base::read(&image.manifest.layers, &image.diff_ids, &*image.blobs, &interest, world.progress).await?;
-            world.store.put_record(RECORD, &key, &index)?;
-            index
-        }
-    };
+    if let Some(index) = world.store.record(RECORD, &key) {
+        return Ok(index);
+    }
+    let index = base::read(&image.manifest.layers, &image.diff_ids, &*image.blobs, &interest, world.progress).await?;
+    world.store.put_record(RECORD, &key, &index)?;
+    Ok(index)
+}
+
+async fn of_image(requirement: String, image: &OpenedImage, world: &World<'_>) -> Result<Base, Error> {
+    let index = index_of(image, world).await?;
     let (facts, directories) = facts(&index, &image.config)?;
     let timestamp = image.created().unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(Base { requirement, digest: Some(image.digest), index: image.index, timestamp, facts, directories })
 }
 
 async fn root_filesystem(requirement: String, file: PathBuf) -> Result<Base, Error> {
-    let inspected = tokio::task::spawn_blocking(move || base::inspect(&file, &interest())).await;
-    let rootfs = inspected.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let rootfs = inspect(file).await?;
     let (facts, directories) = facts(&rootfs.index, &Map::new())?;
     Ok(Base { requirement, digest: Some(rootfs.digest), index: None, timestamp: rootfs.timestamp, facts, directories })
+}
+
+async fn inspect(file: PathBuf) -> Result<RootFs, Error> {
+    let inspected = tokio::task::spawn_blocking(move || base::inspect(&file, &interest())).await;
+    inspected.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

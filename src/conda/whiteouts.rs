@@ -1,0 +1,51 @@
+//! What an update takes away from the base: paths of replaced packages that nothing lays again.
+
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::image_path::{ImagePath, InvalidPath};
+use crate::inputs::Inputs;
+use crate::layer::Entry;
+use crate::lock::{DirectoryRule, ReplacedPackage};
+use crate::plan::{Component, Laid};
+
+/// The component of all whiteouts.
+pub struct Whiteouts {
+    paths: Vec<ImagePath>,
+}
+
+impl Whiteouts {
+    /// The whiteouts for these packages of the base's environment in `prefix`; none where all their paths are laid again.
+    ///
+    /// # Errors
+    /// A path of the lock that leaves the prefix.
+    pub fn new(prefix: &ImagePath, replaced: &[ReplacedPackage]) -> Result<Option<Self>, InvalidPath> {
+        let removed = replaced.iter().flat_map(|package| &package.removes);
+        let mut paths: Vec<_> = removed.map(|path| prefix.join(path)).collect::<Result<_, _>>()?;
+        paths.sort_unstable();
+        paths.dedup();
+        Ok((!paths.is_empty()).then_some(Whiteouts { paths }))
+    }
+}
+
+impl Component for Whiteouts {
+    fn name(&self) -> String {
+        "files that conda packages no longer have".to_owned()
+    }
+
+    fn key(&self) -> Value {
+        json!({"whiteouts": self.paths.iter().map(ImagePath::absolute).collect::<Vec<_>>()})
+    }
+
+    fn directories(&self) -> Vec<(ImagePath, DirectoryRule)> {
+        Vec::new()
+    }
+
+    fn claims(&self) -> Vec<ImagePath> {
+        self.paths.clone()
+    }
+
+    fn lay(&self, _: &dyn Inputs) -> Result<Vec<Laid>, Error> {
+        Ok(self.paths.iter().map(|path| (path.clone(), Entry::whiteout())).collect())
+    }
+}
