@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -115,6 +115,8 @@ pub(super) struct Contents {
     pub(super) repositories: BTreeMap<String, Repository>,
     pub(super) uploads: BTreeMap<String, Upload>,
     pub(super) files: BTreeMap<String, (String, Content)>,
+    /// Directories of this machine, by the path that leads to what is in them; it ends in a slash.
+    pub(super) directories: BTreeMap<String, PathBuf>,
 }
 
 impl Contents {
@@ -144,6 +146,16 @@ impl Contents {
     /// The repository of this name; made if it is not there.
     pub(super) fn repository(&mut self, name: &str) -> &mut Repository {
         self.repositories.entry(name.to_owned()).or_default()
+    }
+
+    /// The file of this machine that a path leads to, its content and the time of its last change.
+    pub(super) fn in_directory(&self, path: &str) -> Option<(Content, std::time::SystemTime)> {
+        let (prefix, directory) = self.directories.iter().rev().find(|(prefix, _)| path.starts_with(prefix.as_str()))?;
+        let below = percent_encoding::percent_decode_str(&path[prefix.len()..]).decode_utf8().ok()?.into_owned();
+        let inside = Path::new(&below).components().all(|part| matches!(part, Component::Normal(_)));
+        let file = directory.join(&below);
+        let metadata = file.metadata().ok().filter(|metadata| inside && metadata.is_file())?;
+        Some((Content::File { path: file, size: metadata.len() }, metadata.modified().ok()?))
     }
 
     /// The blob, if that repository has it.

@@ -284,6 +284,13 @@ impl TestRegistry {
         self.url(path)
     }
 
+    /// Serves the files below a directory of this machine, as they are when they are asked for, at `path`, which ends in a slash and lies outside
+    /// `/v2/`; gives its URL. Ranges and a strong validator work.
+    pub fn serve_directory(&self, path: &str, directory: impl Into<std::path::PathBuf>) -> String {
+        self.shared.contents().directories.insert(path.to_owned(), directory.into());
+        self.url(path)
+    }
+
     /// Answers every request for `path`, which lies outside `/v2/`, by a function, and gives its URL.
     pub fn on(&self, path: &str, handler: impl Fn(&Logged) -> Asked + Send + Sync + 'static) -> String {
         self.shared.handlers().insert(path.to_owned(), Arc::new(handler));

@@ -147,9 +147,19 @@ fn file(shared: &Shared, path: &str, request: &Request<Incoming>, entry: &Entry)
         headers.iter().for_each(|(name, value)| answer::set(&mut answer, name, value));
         return Ok(answer);
     }
-    let Some((media_type, content)) = shared.contents().files.get(path).cloned() else {
+    let found = {
+        let contents = shared.contents();
+        let put = contents.files.get(path).map(|(media_type, content)| (media_type.clone(), content.clone(), None));
+        put.or_else(|| contents.in_directory(path).map(|(content, changed)| ("application/octet-stream".to_owned(), content, Some(changed))))
+    };
+    let Some((media_type, content, changed)) = found else {
         return Ok(answer::with_body(404, answer::full("not found")));
     };
-    let etag = answer::etag(&Digest::of(format!("{path} {}", content.size())));
+    let etag = answer::etag(&Digest::of(format!("{path} {} {changed:?}", content.size())));
+    if request.headers().get("if-none-match").is_some_and(|tag| tag.as_bytes() == etag.as_bytes()) {
+        let mut answer = answer::empty(304);
+        answer::set(&mut answer, "etag", &etag);
+        return Ok(answer);
+    }
     answer::stored(&content, &media_type, &etag, request.headers(), request.method() == "HEAD")
 }
