@@ -1,34 +1,19 @@
 //! The whole way: the quickstart's description becomes an image, goes through a real registry into a real docker, runs there as Studio would
 //! run it, and a real browser shows that the extension is active.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
 use crate::support::byoi::Workplace;
 use crate::support::docker::Docker;
 use crate::support::docker_registry::DockerRegistry;
+use crate::support::studio::{DOUBT, EMPTY_HOME, Space, in_studio, inside};
 use crate::support::tools::{self, stdout};
 use tempfile::TempDir;
 
-/// What SageMaker sets in the container of a space.
-const STUDIO: &[&str] = &[
-    "SAGEMAKER_APP_TYPE=CodeEditor",
-    "SAGEMAKER_APP_TYPE_LOWERCASE=codeeditor",
-    "SAGEMAKER_SPACE_NAME=space-1",
-    "AWS_REGION=eu-west-1",
-    "AWS_DEFAULT_REGION=eu-west-1",
-    "AWS_ACCOUNT_ID=111122223333",
-];
-/// An empty volume, as a new space has it.
-const EMPTY_HOME: &str = "/home/sagemaker-user:uid=1000,gid=100,mode=0755";
 const FIRST: &str = "HELLO-STUDIO ACTIVE";
 const SECOND: &str = "SECOND ACTIVE";
-/// How long an extension may take to become active on a busy machine, in seconds; and how long one is waited for that is not there.
-const PATIENCE: &str = "60";
-const DOUBT: &str = "15";
 
 /// The quickstart as a project, with the inputs that `hack/quickstart` puts beside it.
 fn project() -> Workplace {
@@ -48,107 +33,6 @@ fn project() -> Workplace {
 fn describe(workplace: &Workplace, change: impl Fn(&str) -> String) {
     let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart/byoi.toml")).unwrap();
     workplace.write("byoi.toml", change(&example));
-}
-
-fn screenshot(name: &str) -> PathBuf {
-    let directory = tools::work().join("artifacts");
-    fs::create_dir_all(&directory).unwrap();
-    directory.join(format!("{name}.png"))
-}
-
-/// A program in the daemon's network.
-fn inside(docker: &Docker, program: impl AsRef<OsStr>) -> Command {
-    let [enter, network] = docker.inside();
-    let mut command = Command::new(enter);
-    command.arg(network).arg(program);
-    command
-}
-
-/// A running container of an image, gone when it is dropped.
-struct Space<'a> {
-    docker: &'a Docker,
-    id: String,
-    url: String,
-}
-
-impl<'a> Space<'a> {
-    /// Starts the image with a published port and waits until the editor answers.
-    fn start(docker: &'a Docker, image: &str, arguments: &[&str]) -> Self {
-        let words: Vec<&str> = ["run", "--detach", "--publish", "127.0.0.1::8888"].iter().chain(arguments).copied().chain([image]).collect();
-        let id = docker.run(&words);
-        let address = docker.run(&["port", &id, "8888/tcp"]);
-        let space = Space { docker, url: format!("http://{}/codeeditor/default", address.lines().next().unwrap().trim()), id };
-        space.wait();
-        space
-    }
-
-    /// Takes over a container that somebody else started.
-    fn of(docker: &'a Docker, name: &str, url: &str) -> Self {
-        Space { docker, id: name.to_owned(), url: url.to_owned() }
-    }
-
-    fn wait(&self) {
-        let begun = Instant::now();
-        loop {
-            let mut curl = inside(self.docker, "curl");
-            let code =
-                curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", &self.url]).stderr(Stdio::null()).output().unwrap();
-            if code.stdout == b"200" {
-                return;
-            }
-            let running = self.docker.run(&["inspect", "--format", "{{.State.Running}}", &self.id]);
-            assert!(running == "true" && begun.elapsed() < Duration::from_secs(120), "the editor does not answer:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    fn log(&self) -> String {
-        let mut command = self.docker.command(&["logs", &self.id]);
-        let output = command.output().unwrap();
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-    }
-
-    /// Stops it as `docker stop` does, and gives the exit code.
-    fn stop(&self) -> String {
-        self.docker.run(&["stop", "--time", "60", &self.id]);
-        self.docker.run(&["inspect", "--format", "{{.State.ExitCode}}", &self.id])
-    }
-
-    /// Whether a browser comes to see all the texts in the workbench's status bar.
-    fn shows(&self, name: &str, seconds: &str, texts: &[&str]) -> bool {
-        let probe = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probe/workbench.js");
-        let playwright = tools::work().join("tools/node_modules/playwright-core");
-        let mut command = inside(self.docker, tools::server().join("bin/node"));
-        // The page has a slash at its end: without it the workbench asks for some of its parts under a path that it doubles.
-        command.arg(probe).arg(playwright).arg(format!("{}/", self.url)).arg(screenshot(name)).arg(seconds).args(texts);
-        let output = command.output().unwrap();
-        match output.status.code() {
-            Some(0) => true,
-            Some(1) => false,
-            _ => panic!("no workbench at {}: {}{}", self.url, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-        }
-    }
-
-    #[track_caller]
-    fn must_show(&self, name: &str, texts: &[&str]) {
-        assert!(self.shows(name, PATIENCE, texts), "{texts:?} did not come:\n{}", self.log());
-    }
-
-    fn exec(&self, script: &str) -> String {
-        self.docker.run(&["exec", &self.id, "sh", "-c", script])
-    }
-}
-
-impl Drop for Space<'_> {
-    fn drop(&mut self) {
-        let _ = self.docker.command(&["rm", "--force", "--volumes", &self.id]).output();
-    }
-}
-
-fn in_studio<'a>(docker: &'a Docker, image: &str, home: &[&str]) -> Space<'a> {
-    let variables = STUDIO.iter().flat_map(|variable| ["--env", variable]);
-    let arguments: Vec<&str> = ["--user", "1000:100"].into_iter().chain(home.iter().copied()).chain(variables).collect();
-    Space::start(docker, image, &arguments)
 }
 
 #[test]

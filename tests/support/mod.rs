@@ -11,4 +11,5 @@ pub mod file_tree;
 pub mod proxy;
 pub mod readers;
 pub mod space;
+pub mod studio;
 pub mod tools;
