@@ -206,19 +206,30 @@ fn harmless_of_same_length(text: &str) -> String {
     without_credentials(text).chars().map(replaced).collect()
 }
 
-/// `text` with a `*` for every byte between `://` and `@` of URLs.
+/// `text` with a `*` for every byte between `://` and `@` of URLs, and of tokens of conda channels (`://HOST/t/TOKEN/`).
 fn without_credentials(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'`<>".contains(c)).unwrap_or(after.len());
+        let end = word_end(after);
         let secret = after[..end].rfind('@').unwrap_or(0);
         masked.push_str(before);
         masked.extend(std::iter::repeat_n('*', secret));
-        rest = &after[secret..];
+        masked.push_str(&after[secret..end]);
+        rest = &after[end..];
+        if let Some(token) = rest.strip_prefix("/t/") {
+            masked.push_str("/t/");
+            masked.extend(std::iter::repeat_n('*', word_end(token)));
+            rest = &token[word_end(token)..];
+        }
     }
     masked + rest
+}
+
+/// How many bytes of a URL's part come before the next part or what is no URL any more.
+fn word_end(text: &str) -> usize {
+    text.find(|c: char| c.is_whitespace() || "/?#\"'`<>".contains(c)).unwrap_or(text.len())
 }
 
 #[cfg(test)]

@@ -127,7 +127,8 @@ impl Http {
         self.download_from(request.at(last), expected).await
     }
 
-    async fn download_from(&self, request: Request, expected: Expected) -> Result<Download, HttpError> {
+    /// As [`Http::download`], from this place alone.
+    pub(crate) async fn download_from(&self, request: Request, expected: Expected) -> Result<Download, HttpError> {
         let http = self.clone();
         let open = move |range: Range| -> BoxFuture<'static, Result<Response, HttpError>> {
             let (http, request) = (http.clone(), range.apply(request.clone()));

@@ -363,6 +363,11 @@ impl Http {
                 .user_agent(concat!("byoi/", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
+                // Bodies are taken as they are sent, whatever encodings other crates of the tree switch on: sizes and digests are of these bytes.
+                .no_gzip()
+                .no_brotli()
+                .no_zstd()
+                .no_deflate()
                 .connect_timeout(self.inner.options.connect_timeout)
                 .tcp_keepalive(Duration::from_secs(30));
             if loopback { builder.no_proxy() } else { builder }

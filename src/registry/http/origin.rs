@@ -24,13 +24,17 @@ pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme() && a.host() == b.host() && a.port_or_known_default() == b.port_or_known_default()
 }
 
-/// The URL as errors and logs show it: without user, password, and the query, where signed URLs carry their secret.
+/// The URL as errors and logs show it: without user, password, the token of a conda channel (`/t/TOKEN/…`), and the query, where signed URLs
+/// carry their secret.
 pub(crate) fn shown(url: &Url) -> String {
     let mut shown = url.clone();
     // These fail for URLs without a host only, which have neither.
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
     shown.set_fragment(None);
+    if let Some((_, rest)) = url.path().strip_prefix("/t/").and_then(|path| path.split_once('/')) {
+        shown.set_path(&format!("/t/********/{rest}"));
+    }
     if shown.query().is_some() {
         shown.set_query(Some("…"));
     }
@@ -89,6 +93,7 @@ mod tests {
     fn no_secret_is_shown() {
         let text = shown(&url("https://user:hunter2@a.b:444/c/d?X-Amz-Signature=hunter3#hunter4"));
         assert_eq!(text, "https://a.b:444/c/d?…");
+        assert_eq!(shown(&url("https://a.b/t/hunter5/channel/noarch/x.conda")), "https://a.b/t/********/channel/noarch/x.conda");
     }
 
     #[test]

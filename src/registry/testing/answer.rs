@@ -51,6 +51,11 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> Answer {
 pub(super) fn stored(content: &Content, media_type: &str, etag: &str, asked: &HeaderMap, head: bool) -> io::Result<Answer> {
     let size = content.size();
     let text = |name: &str| asked.get(name).and_then(|value| value.to_str().ok());
+    if text("if-none-match").is_some_and(|tag| tag == etag) {
+        let mut answer = empty(304);
+        set(&mut answer, "etag", etag);
+        return Ok(answer);
+    }
     let current = text("if-range").is_none_or(|tag| tag == etag);
     let range = text("range").filter(|_| current && !head).and_then(|range| range.strip_prefix("bytes=")).and_then(|range| range.split_once('-'));
     let (status, start, end) = match range {
