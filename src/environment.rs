@@ -55,6 +55,8 @@ variables! {
     GITHUB_TOKEN = "GITHUB_TOKEN": "Reaches private release assets through GitHub's API, and raises its rate limit; sent to GitHub alone.";
     DOCKER_CONFIG = "DOCKER_CONFIG": "The directory of docker's `config.json`, where registry credentials are looked up, instead of `~/.docker`.";
     REGISTRY_AUTH_FILE = "REGISTRY_AUTH_FILE": "A file in the form of containers' `auth.json`, asked for registry credentials before all others.";
+    RATTLER_AUTH_FILE = "RATTLER_AUTH_FILE": "Rattler's file of credentials for conda channels, instead of `~/.rattler/credentials.json`.";
+    NETRC = "NETRC": "The file of credentials for conda channels that rattler's does not know, instead of `~/.netrc`.";
     SSL_CERT_FILE = "SSL_CERT_FILE": "A PEM file of trusted certificate authorities, instead of the system's; those of the configuration are trusted besides.";
     SSL_CERT_DIR = "SSL_CERT_DIR": "A directory of such files, instead of the system's.";
     HTTPS_PROXY = "HTTPS_PROXY": "The proxy for https URLs; loopback addresses are always reached directly.";

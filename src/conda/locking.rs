@@ -1,0 +1,287 @@
+//! The lock's entry of an environment: solved or taken from a pixi.lock, then looked at package by package.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use rattler_conda_types::{GenericVirtualPackage, MatchSpec, PackageName, PackageRecord, RepoDataRecord};
+use rattler_repodata_gateway::RepoData;
+
+use super::credentials::{Credentials, CredentialsError};
+use super::download::{self, PARALLEL, Promise};
+use super::http::Transport;
+use super::place::Place;
+use super::request::{self, Request};
+use super::solve::{Question, Unsolved, solve};
+use super::{channel, explain, repodata, virtual_packages};
+use crate::description::{Conda as Wanted, Description};
+use crate::digest::Digest;
+use crate::error::{Error, Invalid, Problem};
+use crate::lock::{self, Base, CondaPackage, Lock, Noarch, Python, ReplacedPackage};
+use crate::progress::Task;
+use crate::world::World;
+
+/// What of an older lock, and of the base, an environment is locked upon.
+pub struct Before<'a> {
+    /// The lock of before.
+    pub old: Option<&'a Lock>,
+    /// Whether a package of that lock, by its name, is to be looked up anew.
+    pub update: &'a (dyn Fn(&str) -> bool + Sync),
+    /// The base, as it is now.
+    pub base: &'a Base,
+    /// The packages that the base has in the prefix.
+    pub existing: &'a [RepoDataRecord],
+}
+
+/// The lock's entry for what a description asks of conda; none where it asks for nothing. An entry whose requirement and base have not changed
+/// stays; else the packages that it has are preferred.
+///
+/// # Errors
+/// Specs that nothing meets, channels and archives that cannot be used; each with its place in the description where it has one.
+pub async fn lock(description: &Description, directory: &Path, before: &Before<'_>, world: &World<'_>) -> Result<Option<lock::Conda>, Error> {
+    lock_with(description, directory, before, world, Credentials::from_environment).await
+}
+
+/// As [`lock`], with credentials from elsewhere, which are looked up when channels are asked.
+pub(super) async fn lock_with(
+    description: &Description,
+    directory: &Path,
+    before: &Before<'_>,
+    world: &World<'_>,
+    credentials: impl FnOnce() -> Result<Credentials, CredentialsError>,
+) -> Result<Option<lock::Conda>, Error> {
+    let Some(request) = request::read(description, directory)? else { return Ok(None) };
+    let Some(wanted) = &description.conda else { return Ok(None) };
+    if let Some(kept) = before.unchanged(&request) {
+        explain::check_link_scripts(description, wanted, &kept.packages)?;
+        return Ok(Some(kept.clone()));
+    }
+    let locking = Locking { description, wanted, request: &request, before, world, transport: Transport::new(world.http, credentials()?) };
+    let solution = locking.solution().await?;
+    let conda = locking.entry(solution).await?;
+    explain::check_link_scripts(description, wanted, &conda.packages)?;
+    Ok(Some(conda))
+}
+
+impl<'a> Before<'a> {
+    /// The entry of before, where nothing asks for another.
+    fn unchanged(&self, request: &Request) -> Option<&'a lock::Conda> {
+        let old = self.old?;
+        let conda = old.conda.as_ref()?;
+        let same_base = old.base.digest == self.base.digest && old.base.facts.glibc == self.base.facts.glibc;
+        let updated = conda.packages.iter().any(|package| (self.update)(&package.name));
+        (same_base && !updated && conda.requirement == request.requirement).then_some(conda)
+    }
+
+    /// Packages of the lock of before that stay if they can.
+    fn preferred(&self) -> impl Iterator<Item = &'a CondaPackage> {
+        let packages = self.old.and_then(|old| old.conda.as_ref()).map(|conda| conda.packages.as_slice()).unwrap_or_default();
+        packages.iter().filter(|package| !(self.update)(&package.name))
+    }
+
+    fn has(&self, record: &RepoDataRecord) -> bool {
+        self.existing.iter().any(|existing| same_package(existing, record))
+    }
+}
+
+/// Whether two records are of the same build.
+fn same_package(a: &RepoDataRecord, b: &RepoDataRecord) -> bool {
+    let key = |record: &RepoDataRecord| {
+        let package = &record.package_record;
+        (package.name.as_normalized().to_owned(), package.version.clone(), package.build.to_string(), package.subdir.clone())
+    };
+    key(a) == key(b)
+}
+
+struct Locking<'a> {
+    description: &'a Description,
+    wanted: &'a Wanted,
+    request: &'a Request,
+    before: &'a Before<'a>,
+    world: &'a World<'a>,
+    transport: Transport,
+}
+
+/// All packages of the environment, in topological order.
+struct Solution {
+    records: Vec<RepoDataRecord>,
+}
+
+impl Locking<'_> {
+    fn table(&self) -> Place {
+        Place { source: self.description.source.clone(), span: self.wanted.span.clone() }
+    }
+
+    async fn solution(&self) -> Result<Solution, Error> {
+        let virtual_packages = virtual_packages::of_image(&self.before.base.facts, self.request.requirement.cuda.as_deref());
+        let records = match &self.request.pixi {
+            Some(pixi) => {
+                explain::check_taken(&pixi.records, &virtual_packages, &self.table())?;
+                self.with_existing(pixi.records.clone())?
+            }
+            None => self.solved(virtual_packages).await?,
+        };
+        Ok(Solution { records: PackageRecord::sort_topologically(records) })
+    }
+
+    /// Solves. The channels are first asked for what matches the specs; where that gives no answer, for all that they name, so that the explanation
+    /// knows of it.
+    async fn solved(&self, virtual_packages: Vec<GenericVirtualPackage>) -> Result<Vec<RepoDataRecord>, Error> {
+        let question = self.question(virtual_packages.clone(), MatchSpec::clone).await?;
+        let answer = match self.answer(question).await {
+            Err(Unsolved::Conflict { .. }) => {
+                let question = self.question(virtual_packages, |spec| MatchSpec { name: spec.name.clone(), ..MatchSpec::default() }).await?;
+                self.answer(question).await
+            }
+            answer => answer,
+        };
+        answer.map_err(|unsolved| match unsolved {
+            Unsolved::Conflict { specs, explanation } => {
+                explain::conflict(&self.request.specs, &specs, &explanation, self.before, &self.table()).into()
+            }
+            Unsolved::Broken(reason) => Error::input(self.table().mark(Problem::new(format!("the channels cannot be solved: {reason}")))),
+        })
+    }
+
+    /// The question, with candidates for the specs in the form in which `searched` has the channels asked for them.
+    async fn question(&self, virtual_packages: Vec<GenericVirtualPackage>, searched: impl Fn(&MatchSpec) -> MatchSpec) -> Result<Question, Error> {
+        let update = self.request.requirement.update_existing;
+        let asked: Vec<MatchSpec> = self.request.specs.iter().map(|spec| spec.value.clone()).collect();
+        let keeping: Vec<MatchSpec> = self.before.existing.iter().map(|record| by_name(&record.package_record.name)).collect();
+        // What stays exactly needs no other candidate; what may change does.
+        let names = asked.iter().chain(keeping.iter().filter(|_| update)).map(searched).collect();
+        let candidates = repodata::candidates(&self.request.channels, names, &self.table(), &self.transport, self.world).await?;
+        let mut preferred: Vec<_> = self.before.preferred().filter_map(|package| find(&candidates, package)).collect();
+        let kept = if update { Vec::new() } else { self.before.existing.to_vec() };
+        if update {
+            let locked: BTreeSet<_> = preferred.iter().map(|record| record.package_record.name.clone()).collect();
+            preferred.extend(self.before.existing.iter().filter(|existing| !locked.contains(&existing.package_record.name)).cloned());
+        }
+        let specs = asked.iter().cloned().chain(keeping).collect();
+        Ok(Question { specs, asked: asked.len(), candidates, preferred, kept, virtual_packages })
+    }
+
+    async fn answer(&self, question: Question) -> Result<Vec<RepoDataRecord>, Unsolved> {
+        let _task = self.world.progress.begin("solve the conda environment", None);
+        let solving = tokio::task::spawn_blocking(move || solve(&question)).await;
+        solving.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// The packages of a pixi.lock, and those of the base that it does not name.
+    fn with_existing(&self, taken: Vec<RepoDataRecord>) -> Result<Vec<RepoDataRecord>, Error> {
+        let named: BTreeSet<_> = taken.iter().map(|record| record.package_record.name.clone()).collect();
+        if !self.request.requirement.update_existing {
+            let other = |record: &&RepoDataRecord| !self.before.has(record) && self.existing_of(&record.package_record.name).is_some();
+            let problems: Vec<_> = taken.iter().filter(other).map(|record| explain::kept_differs(record, &self.table())).collect();
+            if !problems.is_empty() {
+                return Err(Invalid { problems }.into());
+            }
+        }
+        let rest = self.before.existing.iter().filter(|existing| !named.contains(&existing.package_record.name)).cloned();
+        Ok(taken.into_iter().chain(rest).collect())
+    }
+
+    fn existing_of(&self, name: &PackageName) -> Option<&RepoDataRecord> {
+        self.before.existing.iter().find(|existing| existing.package_record.name == *name)
+    }
+
+    /// The lock's entry: what the base has already is not laid, what it has otherwise is replaced.
+    async fn entry(&self, solution: Solution) -> Result<lock::Conda, Error> {
+        let laid: Vec<&RepoDataRecord> = solution.records.iter().filter(|record| !self.before.has(record)).collect();
+        let task = &self.world.progress.begin(&format!("look at {} conda packages", laid.len()), None);
+        let looked = laid.iter().enumerate().map(|(index, record)| async move { Ok::<_, Error>((index, self.package(record, &**task).await?)) });
+        let mut packages: Vec<(usize, CondaPackage)> = stream::iter(looked).buffer_unordered(PARALLEL).try_collect().await?;
+        packages.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+        Ok(lock::Conda {
+            requirement: self.request.requirement.clone(),
+            python: python(&solution.records),
+            editor: None,
+            variables: Default::default(),
+            activation_scripts: Vec::new(),
+            packages: packages.into_iter().map(|(_, package)| package).collect(),
+            replaced: self.replaced(&solution.records),
+        })
+    }
+
+    /// Packages of the base that the environment has in another build or not at all.
+    fn replaced(&self, records: &[RepoDataRecord]) -> Vec<ReplacedPackage> {
+        let mut replaced: Vec<_> =
+            self.before.existing.iter().filter(|existing| !records.iter().any(|record| same_package(existing, record))).map(replacement).collect();
+        replaced.sort_by(|a, b| a.name.cmp(&b.name));
+        replaced
+    }
+
+    async fn package(&self, record: &RepoDataRecord, task: &dyn Task) -> Result<CondaPackage, Error> {
+        let promise = Promise::of(record)?;
+        let (sha256, size) = match promise {
+            Promise { sha256: Some(sha256), size: Some(size), .. } => (sha256, size),
+            promise => download::archive(&record.url, promise, task, &self.transport, self.world).await?,
+        };
+        Ok(described(record, sha256, size, promise.sha256.is_none()))
+    }
+}
+
+fn by_name(name: &PackageName) -> MatchSpec {
+    MatchSpec { name: name.clone().into(), ..MatchSpec::default() }
+}
+
+/// The record of a locked package among the candidates, where the channel still has it.
+fn find(candidates: &[RepoData], package: &CondaPackage) -> Option<RepoDataRecord> {
+    let same = |record: &&RepoDataRecord| {
+        let sha256 = record.package_record.sha256.as_ref().map(|sha256| Digest::from_bytes((*sha256).into()));
+        record.package_record.name.as_normalized() == package.name
+            && channel::without_credentials(&record.url) == package.url
+            && sha256.is_none_or(|sha256| sha256 == package.sha256)
+    };
+    candidates.iter().flat_map(|records| records.iter()).find(same).cloned()
+}
+
+fn replacement(record: &RepoDataRecord) -> ReplacedPackage {
+    let package = &record.package_record;
+    ReplacedPackage {
+        name: package.name.as_normalized().to_owned(),
+        version: package.version.to_string(),
+        build: package.build.to_string(),
+        removes: Vec::new(),
+    }
+}
+
+/// The Python of an environment.
+fn python(records: &[RepoDataRecord]) -> Option<Python> {
+    let python = &records.iter().find(|record| record.package_record.name.as_normalized() == "python")?.package_record;
+    let (major, minor) = python.version.version().as_major_minor()?;
+    let site_packages = python.python_site_packages_path.clone().unwrap_or_else(|| format!("lib/python{major}.{minor}/site-packages"));
+    Some(Python { version: python.version.to_string(), site_packages })
+}
+
+/// What the lock says of a package.
+fn described(record: &RepoDataRecord, sha256: Digest, size: u64, md5_only: bool) -> CondaPackage {
+    let package = &record.package_record;
+    let url = channel::without_credentials(&record.url);
+    CondaPackage {
+        name: package.name.as_normalized().to_owned(),
+        version: package.version.to_string(),
+        build: package.build.to_string(),
+        channel: channel_of(&url, &package.subdir),
+        subdir: package.subdir.clone(),
+        url,
+        sha256,
+        md5_only,
+        size,
+        timestamp: package.timestamp.and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok()),
+        noarch: if package.noarch.is_python() { Noarch::Python } else { Noarch::No },
+        depends: None,
+        constrains: None,
+        laid_size: 0,
+        clobbered: Vec::new(),
+        link_scripts: Vec::new(),
+    }
+}
+
+/// The channel of an archive: its URL up to the subdirectory.
+fn channel_of(url: &url::Url, subdir: &str) -> String {
+    let text = url.as_str();
+    let parent = text.rsplit_once('/').map_or(text, |(parent, _)| parent);
+    parent.strip_suffix(subdir).unwrap_or(parent).trim_end_matches('/').to_owned()
+}

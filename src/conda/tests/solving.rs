@@ -1,0 +1,179 @@
+//! Which packages are locked, and what is said where none can be.
+
+use super::*;
+use crate::error::Kind;
+
+fn small(bench: &Bench) -> TestChannel {
+    let packages = [
+        TestPackage::new("python", "3.11.9").depends(&["__glibc >=2.17"]),
+        TestPackage::new("python", "3.12.4").depends(&["__glibc >=2.17"]),
+        TestPackage::new("attrs", "23.1").noarch("python").depends(&["python >=3.8"]),
+        TestPackage::new("scrapy", "2.11.0").noarch("python").depends(&["python >=3.8", "attrs"]),
+        TestPackage::new("old-tool", "1.0").depends(&["python <3.12"]),
+        TestPackage::new("gpu", "1.0").depends(&["__cuda >=12"]),
+        TestPackage::new("modern", "1.0").depends(&["__glibc >=2.39"]),
+    ];
+    TestChannel::write(bench.path("channel"), &packages)
+}
+
+#[test]
+fn specs_are_met_with_what_they_depend_on() {
+    let bench = Bench::new();
+    let channel = small(&bench);
+    let conda = bench.locked(&asking(&["./channel"], &["scrapy >=2.11", "python"]));
+    assert_eq!(versions(&conda), ["attrs 23.1", "python 3.12.4", "scrapy 2.11.0"]);
+    assert_eq!(conda.requirement.channels, ["./channel"]);
+    assert_eq!(conda.requirement.specs, ["scrapy >=2.11", "python"]);
+    let python = conda.python.unwrap();
+    assert_eq!((python.version.as_str(), python.site_packages.as_str()), ("3.12.4", "lib/python3.12/site-packages"));
+    let scrapy = &conda.packages[2];
+    assert_eq!((scrapy.subdir.as_str(), scrapy.noarch, scrapy.file_name()), ("noarch", lock::Noarch::Python, "scrapy-2.11.0-h1_0.conda"));
+    assert_eq!(format!("{}/", scrapy.channel), format!("{}/", channel.url()));
+    let bytes = std::fs::read(channel.directory.join("noarch").join(scrapy.file_name())).unwrap();
+    assert_eq!((scrapy.sha256, scrapy.size), (crate::digest::Digest::of(&bytes), bytes.len() as u64));
+    assert!(!scrapy.md5_only);
+}
+
+#[test]
+fn channels_go_by_their_order() {
+    let bench = Bench::new();
+    TestChannel::write(bench.path("first"), &[TestPackage::new("a", "1.0")]);
+    TestChannel::write(bench.path("second"), &[TestPackage::new("a", "2.0"), TestPackage::new("b", "1.0")]);
+    let conda = bench.locked(&asking(&["./first", "./second"], &["a", "b"]));
+    assert_eq!(versions(&conda), ["a 1.0", "b 1.0"]);
+    let conda = bench.locked(&asking(&["./second", "./first"], &["a", "b"]));
+    assert_eq!(versions(&conda), ["a 2.0", "b 1.0"]);
+}
+
+#[test]
+fn the_image_answers_for_the_machine() {
+    let mut bench = Bench::new();
+    small(&bench);
+    insta::assert_snapshot!("needs_cuda", bench.refused(&asking(&["./channel"], &["gpu"])));
+    let declared = with(asking(&["./channel"], &["gpu"]), |conda| conda.cuda = Some(Spanned { value: "12.4".to_owned(), span: 0..0 }));
+    assert_eq!(versions(&bench.locked(&declared)), ["gpu 1.0"]);
+    insta::assert_snapshot!("needs_newer_glibc", bench.refused(&asking(&["./channel"], &["modern"])));
+    bench.glibc = Some("2.39");
+    assert_eq!(versions(&bench.locked(&asking(&["./channel"], &["modern"]))), ["modern 1.0"]);
+    bench.glibc = None;
+    insta::assert_snapshot!("needs_glibc", bench.refused(&asking(&["./channel"], &["python"])));
+}
+
+#[test]
+fn a_conflict_is_shown_under_the_lines_that_make_it() {
+    let bench = Bench::new();
+    small(&bench);
+    insta::assert_snapshot!("conflict", bench.refused(&asking(&["./channel"], &["attrs", "python 3.12.*", "scrapy", "old-tool"])));
+    insta::assert_snapshot!("no_such_package", bench.refused(&asking(&["./channel"], &["python", "skrapy"])));
+    insta::assert_snapshot!("no_such_version", bench.refused(&asking(&["./channel"], &["scrapy >=3"])));
+}
+
+#[test]
+fn a_spec_that_is_none_is_an_error_at_its_place() {
+    let bench = Bench::new();
+    small(&bench);
+    let description = asking(&["./channel"], &["python ==", "scrapy", "other::attrs", "py*", "https://a.org/x-1-0.conda"]);
+    insta::assert_snapshot!("bad_specs", bench.refused(&description));
+    let problems = crate::conda::check(&description, bench.directory.path());
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(crate::conda::check(&asking(&["./channel"], &["python"]), bench.directory.path()).is_empty());
+}
+
+#[test]
+fn what_was_locked_is_preferred_until_an_update_asks_for_it() {
+    let mut bench = Bench::new();
+    let packages = [TestPackage::new("a", "1.0"), TestPackage::new("b", "1.0"), TestPackage::new("c", "1.0")];
+    TestChannel::write(bench.path("channel"), &packages);
+    let first = bench.locked(&asking(&["./channel"], &["a", "b"]));
+    bench.keep(first.clone());
+    let newer = ["a", "b", "c"].map(|name| TestPackage::new(name, "2.0"));
+    let mut channel = TestChannel::write(bench.path("channel"), &[packages.as_slice(), &newer].concat());
+    assert_eq!(bench.locked(&asking(&["./channel"], &["a", "b"])), first);
+    assert_eq!(versions(&bench.locked(&asking(&["./channel"], &["a", "b", "c"]))), ["a 1.0", "b 1.0", "c 2.0"]);
+    bench.update = vec!["b"];
+    assert_eq!(versions(&bench.locked(&asking(&["./channel"], &["a", "b"]))), ["a 1.0", "b 2.0"]);
+    bench.update = vec!["*"];
+    assert_eq!(versions(&bench.locked(&asking(&["./channel"], &["a", "b"]))), ["a 2.0", "b 2.0"]);
+    bench.update = Vec::new();
+    channel.remove("a", "1.0");
+    assert_eq!(versions(&bench.locked(&asking(&["./channel"], &["a", "b", "c"]))), ["a 2.0", "b 1.0", "c 2.0"]);
+}
+
+#[test]
+fn an_unchanged_requirement_needs_no_channel() {
+    let mut bench = Bench::new();
+    let channel = small(&bench);
+    let description = asking(&["./channel"], &["scrapy"]);
+    let first = bench.locked(&description);
+    bench.keep(first.clone());
+    std::fs::remove_dir_all(&channel.directory).unwrap();
+    assert_eq!(bench.locked(&description), first);
+    // Another base is solved for anew.
+    bench.glibc = Some("2.28");
+    assert!(bench.refused(&description).contains("there is no channel"));
+}
+
+#[test]
+fn the_same_question_has_the_same_answer() {
+    let bench = Bench::new();
+    let mut packages = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        for version in ["1.0", "1.1", "2.0"] {
+            packages.push(TestPackage::new(name, version));
+        }
+    }
+    packages.push(TestPackage::new("top", "1.0").noarch("generic").depends(&["a", "b <2", "c", "d >=1.1", "e", "f", "g"]));
+    TestChannel::write(bench.path("channel"), &packages);
+    let first = bench.locked(&asking(&["./channel"], &["top"]));
+    assert_eq!(versions(&first), ["a 2.0", "b 1.1", "c 2.0", "d 2.0", "e 2.0", "f 2.0", "g 2.0", "top 1.0"]);
+    packages.reverse();
+    std::fs::rename(bench.path("channel"), bench.path("before")).unwrap();
+    let again = Bench::new();
+    TestChannel::write(bench.path("channel"), &packages);
+    std::fs::rename(bench.path("channel"), again.path("channel")).unwrap();
+    let second = again.locked(&asking(&["./channel"], &["top"]));
+    assert_eq!(versions(&first), versions(&second));
+}
+
+/// The records of a channel's packages, as a base would have them.
+fn records(bench: &Bench, conda: &lock::Conda) -> Vec<RepoDataRecord> {
+    let record = |package: &lock::CondaPackage| {
+        let text = std::fs::read_to_string(bench.path("channel").join(&package.subdir).join("repodata.json")).unwrap();
+        let index: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let mut record = index["packages.conda"][package.file_name()].clone();
+        record["fn"] = package.file_name().into();
+        record["url"] = package.url.as_str().into();
+        record["channel"] = package.channel.as_str().into();
+        serde_json::from_value(record).unwrap()
+    };
+    conda.packages.iter().map(record).collect()
+}
+
+#[test]
+fn packages_of_the_base_stay_or_change_as_asked() {
+    let mut bench = Bench::new();
+    small(&bench);
+    let base = bench.locked(&asking(&["./channel"], &["python 3.11.*", "attrs"]));
+    bench.existing = records(&bench, &base);
+    let keep = asking(&["./channel"], &["scrapy"]);
+    let conda = bench.locked(&keep);
+    assert_eq!(versions(&conda), ["scrapy 2.11.0"]);
+    assert_eq!(conda.python.as_ref().unwrap().version, "3.11.9");
+    assert!(conda.replaced.is_empty());
+    insta::assert_snapshot!("kept_package_in_the_way", bench.refused(&asking(&["./channel"], &["scrapy", "python 3.12.*"])));
+    let update = |specs: &[&str]| with(asking(&["./channel"], specs), |conda| conda.existing = Existing::Update);
+    let conda = bench.locked(&update(&["scrapy"]));
+    assert_eq!((versions(&conda), conda.replaced.len()), (vec!["scrapy 2.11.0".to_owned()], 0));
+    let conda = bench.locked(&update(&["scrapy", "python 3.12.*"]));
+    assert_eq!(versions(&conda), ["python 3.12.4", "scrapy 2.11.0"]);
+    assert_eq!((conda.replaced[0].name.as_str(), conda.replaced[0].version.as_str()), ("python", "3.11.9"));
+}
+
+#[test]
+fn errors_of_descriptions_are_input_errors() {
+    let bench = Bench::new();
+    small(&bench);
+    let kind = |description: &Description| bench.block_on(bench.lock(description)).unwrap_err().fault().kind();
+    assert_eq!(kind(&asking(&["./channel"], &["skrapy"])), Kind::Input);
+    assert_eq!(kind(&asking(&["./none"], &["scrapy"])), Kind::Input);
+}
