@@ -23,6 +23,23 @@ pub fn canonical_of(value: &impl Serialize) -> Vec<u8> {
     canonical(&serde_json::to_value(value).expect("our own types serialize"))
 }
 
+/// Writes `value` for people, with the keys of every object sorted, and a newline at the end.
+pub fn pretty(value: Value) -> String {
+    format!("{:#}\n", sorted(value))
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.into_iter().collect();
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(fields.into_iter().map(|(name, value)| (name, sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
 /// Appends `value` canonically.
 pub fn write_value(out: &mut String, value: &Value) {
     match value {

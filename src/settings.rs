@@ -9,6 +9,7 @@ use crate::contract::{GID, IMAGE_SERVER_DATA, UID};
 use crate::description::Description;
 use crate::error::{Error, Problem};
 use crate::image_path::ImagePath;
+use crate::json;
 use crate::lock::Facts;
 use crate::plan::{Component, Fixed};
 
@@ -43,7 +44,7 @@ fn merged(path: &ImagePath, settings: &Map<String, Value>, facts: &Facts) -> Res
         None => Map::new(),
     };
     all.extend(settings.iter().map(|(name, value)| (name.clone(), value.clone())));
-    Ok(print(all))
+    Ok(json::pretty(Value::Object(all)))
 }
 
 /// Settings as the editor reads them: JSON with comments and trailing commas.
@@ -75,25 +76,6 @@ fn unreadable(path: &ImagePath, why: &str) -> Error {
         Problem::new(message)
             .help("repair that file in the base, or take these settings out of the description: then the base's file stays as it is"),
     )
-}
-
-/// Sorted here and not by the map type: another crate in the tree may switch on `serde_json/preserve_order`.
-fn print(settings: Map<String, Value>) -> String {
-    let mut text = format!("{:#}", sorted(Value::Object(settings)));
-    text.push('\n');
-    text
-}
-
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.into_iter().collect();
-            fields.sort_by(|a, b| a.0.cmp(&b.0));
-            Value::Object(fields.into_iter().map(|(name, value)| (name, sorted(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        other => other,
-    }
 }
 
 #[cfg(test)]
