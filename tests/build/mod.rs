@@ -1,5 +1,6 @@
 //! `byoi build`, by its command line: what it writes, what it moves, what it says.
 
+mod awkward_bases;
 mod command;
 mod interrupted;
 mod outputs;

@@ -1,7 +1,7 @@
 //! A docker daemon of this machine's own docker, with a socket and data of its own; it ends with the test.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -96,18 +96,25 @@ impl Docker {
 
     /// The files of an image, without those that docker itself makes in each container.
     pub fn tree(&self, image: &str) -> FileTree {
-        let container = self.run(&["create", "--network", "none", image]);
-        let file = self.directory.path().join("export.tar");
+        let mut tree = FileTree::new();
+        file_tree::apply(&mut tree, File::open(self.export(image, self.directory.path())).unwrap());
+        tree.retain(|path, _| !is_own(path));
+        tree
+    }
+
+    /// `docker export` of a container of the image, into a tar in `directory`.
+    pub fn export(&self, image: &str, directory: &Path) -> PathBuf {
+        // Docker wants a command, which is never started.
+        let container = self.run(&["create", "--network", "none", image, "never"]);
+        let file = directory.join("export.tar");
         self.run(&["export", "--output", file.to_str().unwrap(), &container]);
         self.run(&["rm", &container]);
-        let mut tree = FileTree::new();
-        file_tree::apply(&mut tree, File::open(&file).unwrap());
-        tree.retain(|path, _| !is_dockers(path));
-        tree
+        file
     }
 }
 
-fn is_dockers(path: &Path) -> bool {
+/// Whether docker itself makes this path in each container.
+pub fn is_own(path: &Path) -> bool {
     let files = [".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab"];
     ["dev", "proc", "sys"].iter().any(|directory| path.starts_with(directory)) || files.iter().any(|file| path == Path::new(file))
 }

@@ -1,6 +1,7 @@
-//! What several end-to-end tests start or make: real registries and daemons, a proxy, certificates, bases with an editor, a space's volume,
-//! the command itself, tools that read images, trees of files, and the things that `hack/` makes.
+//! What several end-to-end tests start or make: real registries and daemons, a proxy, certificates, bases with an editor, awkward ones, a space's
+//! volume, the command itself, tools that read images, trees of files, and the things that `hack/` makes.
 
+pub mod awkward;
 pub mod base;
 pub mod byoi;
 pub mod certificates;
@@ -8,6 +9,7 @@ pub mod child;
 pub mod docker;
 pub mod docker_registry;
 pub mod file_tree;
+pub mod listing;
 pub mod proxy;
 pub mod readers;
 pub mod space;
