@@ -27,6 +27,8 @@ pub struct Parts {
 pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, Error> {
     let BuildRequest { description, directory, lock, .. } = request;
     let facts = &lock.base.facts;
+    // A current lock says nothing of local files, which may have gone since it was made.
+    file::demand_programs(description, directory, facts)?;
     let editor = file::editor_version(description, directory).or_else(|| facts.editor.clone());
     let extensions = extension::components(description, directory, &lock.extensions, editor.as_deref(), facts, world.store)?;
     let entrypoint = Entrypoint::new(description, facts)?;

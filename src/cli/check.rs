@@ -10,7 +10,8 @@ use clap::Args;
 use super::input::{read_description, read_lock};
 use crate::description::{Description, ExtensionOrigin, FileItem, FileOrigin};
 use crate::error::{Error, FileError, Invalid, Problem};
-use crate::lock::{self, Lock};
+use crate::file;
+use crate::lock::{self, Facts, Lock};
 use crate::reference::ImageSource;
 
 /// Judge a description, the local files that it names and its lock, without any network
@@ -39,6 +40,9 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Vec<Problem>, Erro
     }
     let lock_file = lock::path_for(&args.file);
     let lock = read_lock(&lock_file)?;
+    if let Some(facts) = base_facts(&description, lock.as_ref()) {
+        file::demand_programs(&description, folder, facts)?;
+    }
     let state = lock_state(&description, lock.as_ref());
     if args.locked && !state.problems.is_empty() {
         return Err(Invalid { problems: state.problems }.into());
@@ -49,6 +53,11 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Vec<Problem>, Erro
     }
     out.write_all(text.as_bytes()).map_err(FileError::at("write", "standard output"))?;
     Ok(description.warnings)
+}
+
+/// What the lock knows of the description's base; none where it is of another base.
+fn base_facts<'a>(description: &Description, lock: Option<&'a Lock>) -> Option<&'a Facts> {
+    lock.map(|lock| &lock.base).filter(|base| base.requirement == description.base_requirement).map(|base| &base.facts)
 }
 
 /// How a lock stands to its description.
@@ -156,7 +165,7 @@ mod tests {
     use crate::digest::Digest;
     use crate::error::Kind;
     use crate::image_path::ImagePath;
-    use crate::lock::{Base, Directories, DirectoryRule, Facts};
+    use crate::lock::{Base, Directories, DirectoryRule};
 
     const DESCRIPTION: &str = "schema = 1\nbase = \"ubuntu:24.04\"\n";
 
@@ -191,6 +200,11 @@ mod tests {
     }
 
     fn lock_of(requirement: &str) -> String {
+        let facts = Facts { shell: true, launcher: Some(ImagePath::literal("/usr/bin/sagemaker-code-editor")), ..Facts::default() };
+        lock_with(requirement, facts)
+    }
+
+    fn lock_with(requirement: &str, facts: Facts) -> String {
         let root = DirectoryRule { mode: 0o755, uid: 0, gid: 0 };
         let directories = Directories { rules: [(ImagePath::root(), root)].into(), ..Directories::default() };
         let base = Base {
@@ -198,7 +212,7 @@ mod tests {
             digest: Some(Digest::of("x")),
             index: None,
             timestamp: jiff::Timestamp::UNIX_EPOCH,
-            facts: Facts::default(),
+            facts,
             directories,
         };
         Lock { base, conda: None, extensions: Vec::new(), files: Vec::new() }.to_toml()
@@ -225,6 +239,14 @@ mod tests {
     fn a_broken_lock_is_an_error() {
         let folder = Folder::new(DESCRIPTION).write("byoi.lock", "version = 1\nformat = 1\n");
         assert!(folder.refused(false).contains("this is not a lock that byoi wrote"));
+    }
+
+    #[test]
+    fn a_base_without_the_programs_that_an_image_needs_is_an_error() {
+        let folder = Folder::new(DESCRIPTION).write("byoi.lock", &lock_with("ubuntu:24.04", Facts::default()));
+        insta::assert_snapshot!(folder.refused(false));
+        // Of another base nothing is known.
+        assert!(folder.write("byoi.lock", &lock_with("ubuntu:22.04", Facts::default())).check(false).is_ok());
     }
 
     #[test]

@@ -5,10 +5,12 @@ mod editor;
 mod error;
 mod exclude;
 mod local;
+mod programs;
 mod remote;
 
-pub use editor::{demand_editor, editor_version};
+pub use editor::editor_version;
 pub use error::FileProblem;
+pub use programs::demand_programs;
 pub use remote::{fetch, lock_all};
 
 use std::path::Path;

@@ -86,7 +86,7 @@ pub async fn resolve(description: &Description, directory: &Path, old: Option<&L
     let extensions = extension::lock_all(description, directory, &old_extensions, editor.as_deref(), &base.facts, world).await?;
     let old_files: Vec<_> = old.into_iter().flat_map(|old| &old.files).filter(|one| !update.asks_for(&[one.requirement.as_str()])).cloned().collect();
     let files = file::lock_all(description, &old_files, world).await?;
-    file::demand_editor(description, directory, &base.facts)?;
+    file::demand_programs(description, directory, &base.facts)?;
     Ok(Lock { base, conda: None, extensions, files })
 }
 

@@ -7,4 +7,5 @@ mod outputs;
 mod pushes;
 mod rebuild;
 mod same_bytes;
+mod shell;
 mod trouble;
