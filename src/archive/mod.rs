@@ -8,6 +8,7 @@ mod zip;
 
 pub use error::ArchiveError;
 pub use packing::Packing;
+pub use tar::spool_tar;
 pub use unpack::unpack;
 pub use zip::{ZipMember, read_zip};
 

@@ -1,10 +1,11 @@
 //! What an archive is, by its first bytes; and a plain tar of a packed one, in an unnamed temporary file, within limits.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
@@ -31,6 +32,8 @@ pub enum Packing {
     Xz,
     /// A tar archive, packed with zstd.
     Zstd,
+    /// A tar archive, packed with bzip2: old conda packages, by their name. [`Packing::of_head`] never says so.
+    Bzip2,
 }
 
 impl Packing {
@@ -74,6 +77,7 @@ impl Packing {
                 decoder.window_log_max(ZSTD_WINDOW)?;
                 Box::new(decoder)
             }
+            Packing::Bzip2 => Box::new(MultiBzDecoder::new(source)),
         })
     }
 }
@@ -90,38 +94,53 @@ fn checksum(header: &[u8]) -> u32 {
     header.iter().enumerate().map(byte).sum()
 }
 
-/// The plain tar: the file itself, or what comes of it in an unnamed temporary file.
-pub(super) fn plain_tar(file: &Arc<File>, packing: Packing, limits: &Limits) -> Result<Arc<File>, ArchiveError> {
-    let packed = file.metadata()?.len();
-    let source = BufReader::with_capacity(BUFFER, FileRange { file: file.clone(), offset: 0, size: packed });
-    if matches!(packing, Packing::Plain | Packing::Zip) {
-        return Ok(file.clone());
-    }
-    let mut plain = tempfile::tempfile()?;
-    unpack(packing.unpacked(source)?, &mut plain, packed, limits)?;
-    Ok(Arc::new(plain))
+/// A plain tar inside a file.
+pub(super) struct PlainTar {
+    pub(super) file: Arc<File>,
+    /// Its first byte.
+    pub(super) start: u64,
+    /// The byte after its last.
+    pub(super) end: u64,
 }
 
-fn unpack(mut reader: impl Read, plain: &mut File, packed: u64, limits: &Limits) -> Result<(), ArchiveError> {
+impl PlainTar {
+    /// Whether the tar has all bytes of this range, counted from the file's start.
+    pub(super) fn holds(&self, offset: u64, size: u64) -> bool {
+        offset.checked_add(size).is_some_and(|end| end <= self.end)
+    }
+
+    /// What comes of a packed tar of `packed` bytes, at the end of `spool`.
+    pub(super) fn spooled(source: impl BufRead, packed: u64, packing: Packing, spool: &Arc<File>, limits: &Limits) -> Result<Self, ArchiveError> {
+        let start = spool.metadata()?.len();
+        let end = start + unpack(packing.unpacked(source)?, spool, start, packed, limits)?;
+        Ok(PlainTar { file: spool.clone(), start, end })
+    }
+}
+
+/// The plain tar: the file itself, or what comes of it in an unnamed temporary file.
+pub(super) fn plain_tar(file: &Arc<File>, packing: Packing, limits: &Limits) -> Result<PlainTar, ArchiveError> {
+    let packed = file.metadata()?.len();
+    if matches!(packing, Packing::Plain | Packing::Zip) {
+        return Ok(PlainTar { file: file.clone(), start: 0, end: packed });
+    }
+    let source = BufReader::with_capacity(BUFFER, FileRange { file: file.clone(), offset: 0, size: packed });
+    PlainTar::spooled(source, packed, packing, &Arc::new(tempfile::tempfile()?), limits)
+}
+
+/// Writes what the reader gives at `start`, and says how much that was.
+fn unpack(mut reader: impl Read, spool: &File, start: u64, packed: u64, limits: &Limits) -> Result<u64, ArchiveError> {
     let mut buffer = vec![0; BUFFER];
     let mut total = 0;
     loop {
         // Whatever a decoder says against the bytes is said against the archive; the file itself is a local one.
         let count = match reader.read(&mut buffer) {
-            Ok(0) => return Ok(()),
+            Ok(0) => return Ok(total),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(ArchiveError::whole(format!("it is damaged: {error}"))),
         };
+        limits.judge_size(packed, total + count as u64)?;
+        spool.write_all_at(&buffer[..count], start + total)?;
         total += count as u64;
-        limits.judge_size(packed, total)?;
-        plain.write_all(&buffer[..count])?;
     }
-}
-
-/// Whether the file has all bytes of this range.
-pub(super) fn holds(file: &File, offset: u64, size: u64) -> io::Result<bool> {
-    let Some(last) = offset.checked_add(size).filter(|_| size > 0).map(|end| end - 1) else { return Ok(size == 0) };
-    let mut byte = [0];
-    Ok(file.read_at(&mut byte, last)? == 1)
 }

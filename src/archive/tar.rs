@@ -2,12 +2,13 @@
 //! where they are in the plain tar.
 
 use std::fs::File;
+use std::io::BufRead;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use ::tar::{Archive, EntryType, Header, PaxExtensions};
 
-use super::packing::{self, Packing};
+use super::packing::{self, Packing, PlainTar};
 use super::zip::Positioned;
 use super::{ArchiveError, Limits, Member};
 use crate::image_path::ImagePath;
@@ -25,24 +26,38 @@ const MODE: u32 = 0o777;
 
 /// All members but the root, in the archive's order, owned by root.
 pub(super) fn read_tar(file: &Arc<File>, packing: Packing, limits: &Limits) -> Result<Vec<Member>, ArchiveError> {
-    let plain = packing::plain_tar(file, packing, limits)?;
-    check_headers(&plain, limits)?;
+    members(&packing::plain_tar(file, packing, limits)?, limits)
+}
+
+/// Unpacks a tar archive of `packed` bytes to the end of `spool`, and gives all members but the root, in the archive's order, owned by root;
+/// their contents are ranges of the spool. Modes are the archive's permission bits, times the archive's.
+///
+/// # Errors
+/// An archive that is damaged or refused.
+pub fn spool_tar(source: impl BufRead, packed: u64, packing: Packing, spool: &Arc<File>, limits: &Limits) -> Result<Vec<Member>, ArchiveError> {
+    members(&PlainTar::spooled(source, packed, packing, spool, limits)?, limits)
+}
+
+fn members(plain: &PlainTar, limits: &Limits) -> Result<Vec<Member>, ArchiveError> {
+    check_headers(plain, limits)?;
     let mut members = Vec::new();
-    for entry in Archive::new(Positioned::new(&plain)).entries_with_seek()? {
-        members.extend(member(&plain, entry?)?);
+    for entry in Archive::new(Positioned::between(&plain.file, plain.start, plain.end)).entries_with_seek()? {
+        members.extend(member(plain, entry?)?);
     }
     members.retain(|(path, _)| !path.is_root());
     Ok(members)
 }
 
 /// Walks over the headers as they stand, before the library reads them: it takes long names and sparse maps into memory, whatever their size.
-fn check_headers(file: &File, limits: &Limits) -> Result<(), ArchiveError> {
+fn check_headers(plain: &PlainTar, limits: &Limits) -> Result<(), ArchiveError> {
+    let file = &*plain.file;
     let mut header = Header::new_old();
+    // Counted from the tar's start, where its blocks are aligned.
     let (mut place, mut count) = (0u64, 0);
     // The size of the next member, where a PAX header has it.
     let mut stated = None;
-    while packing::holds(file, place, BLOCK)? {
-        file.read_exact_at(header.as_mut_bytes(), place)?;
+    while plain.holds(plain.start.saturating_add(place), BLOCK) {
+        file.read_exact_at(header.as_mut_bytes(), plain.start + place)?;
         place += BLOCK;
         if header.as_bytes().iter().all(|byte| *byte == 0) {
             break;
@@ -58,7 +73,7 @@ fn check_headers(file: &File, limits: &Limits) -> Result<(), ArchiveError> {
             EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader if size > HEADER_MAX => {
                 return Err(ArchiveError::whole("it has an extended header of more than 1 MiB"));
             }
-            EntryType::XHeader => stated = pax_size(file, place, size)?.or(stated),
+            EntryType::XHeader => stated = pax_size(file, plain.start + place, size)?.or(stated),
             EntryType::GNULongName | EntryType::GNULongLink | EntryType::XGlobalHeader => {}
             _ => size = stated.take().unwrap_or(size),
         }
@@ -77,7 +92,7 @@ fn pax_size(file: &File, place: u64, size: u64) -> Result<Option<u64>, ArchiveEr
 }
 
 /// A member as an entry of a layer; none for what belongs to no file tree.
-fn member(file: &Arc<File>, mut entry: TarEntry<'_>) -> Result<Option<Member>, ArchiveError> {
+fn member(plain: &PlainTar, mut entry: TarEntry<'_>) -> Result<Option<Member>, ArchiveError> {
     let name = entry.path_bytes().into_owned();
     let refused = |reason: &str| ArchiveError::member(&name, reason);
     let kind = entry.header().entry_type();
@@ -94,11 +109,11 @@ fn member(file: &Arc<File>, mut entry: TarEntry<'_>) -> Result<Option<Member>, A
         // Old archives mark directories by the name alone.
         EntryType::Regular if name.ends_with(b"/") => Entry::directory(mode, 0, 0, mtime),
         EntryType::Regular | EntryType::Continuous => {
-            let (offset, size) = (entry.raw_file_position(), entry.size());
-            if !packing::holds(file, offset, size)? {
+            let (offset, size) = (plain.start.saturating_add(entry.raw_file_position()), entry.size());
+            if !plain.holds(offset, size) {
                 return Err(refused("ends after the archive's end"));
             }
-            Entry::file(Content::new(size, FileRange { file: file.clone(), offset, size }), mode, 0, 0, mtime)
+            Entry::file(Content::new(size, FileRange { file: plain.file.clone(), offset, size }), mode, 0, 0, mtime)
         }
         EntryType::Symlink => Entry::symlink(link_target(&entry).ok_or_else(|| refused("is a symbolic link without a target"))?, 0, 0, mtime),
         EntryType::Link => Entry::hard_link(hard_link_target(&entry).map_err(|reason| refused(&reason))?),

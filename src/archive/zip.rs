@@ -80,7 +80,7 @@ impl ZipMember {
 pub fn read_zip(file: &Arc<File>, limits: &Limits) -> Result<Vec<ZipMember>, ArchiveError> {
     let packed = file.metadata()?.len();
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
-    let reader = BufReader::new(Positioned::new(file));
+    let reader = BufReader::new(Positioned::between(file, 0, packed));
     let mut archive = ZipIterable::try_new(reader, config).map_err(unreadable)?;
     limits.judge_count(archive.len() as u64)?;
 
@@ -237,21 +237,26 @@ fn unreadable(error: ZipError) -> ArchiveError {
     }
 }
 
-/// A file as something that reads and seeks with a position of its own.
+/// A part of a file as something that reads and seeks with a position of its own.
 pub(super) struct Positioned {
     file: Arc<File>,
+    start: u64,
+    size: u64,
     position: u64,
 }
 
 impl Positioned {
-    pub(super) fn new(file: &Arc<File>) -> Self {
-        Positioned { file: file.clone(), position: 0 }
+    /// The bytes from `start` up to `end`.
+    pub(super) fn between(file: &Arc<File>, start: u64, end: u64) -> Self {
+        Positioned { file: file.clone(), start, size: end.saturating_sub(start), position: 0 }
     }
 }
 
 impl Read for Positioned {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.position)?;
+        let left = usize::try_from(self.size.saturating_sub(self.position)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let count = self.file.read_at(&mut buffer[..wanted], self.start.saturating_add(self.position))?;
         self.position += count as u64;
         Ok(count)
     }
@@ -262,7 +267,7 @@ impl Seek for Positioned {
         let target = match to {
             SeekFrom::Start(position) => Some(position),
             SeekFrom::Current(distance) => self.position.checked_add_signed(distance),
-            SeekFrom::End(distance) => self.file.metadata()?.len().checked_add_signed(distance),
+            SeekFrom::End(distance) => self.size.checked_add_signed(distance),
         };
         self.position = target.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(self.position)
