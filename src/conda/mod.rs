@@ -1,27 +1,50 @@
 //! conda packages straight into layers: MatchSpecs are solved against channels and locked; each locked package's archive becomes entries of
 //! a layer, with no prefix on disk. All of rattler is behind this room.
 
+mod archive;
+mod bytecode;
 mod channel;
 mod credentials;
 mod download;
+mod entry_points;
 mod environment;
 mod error;
 pub mod existing;
 mod explain;
+mod history;
 mod http;
+mod info;
 mod locking;
+mod package;
+mod package_error;
+#[cfg(test)]
+mod package_tests;
+mod patch;
 mod pixi;
 mod place;
+mod placement;
+mod record;
 mod repodata;
 mod request;
 mod solve;
+mod spool;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod virtual_packages;
 mod whiteouts;
 mod yaml;
 
+pub use bytecode::Compiler;
 pub use download::fetch;
+pub use history::history;
+pub use info::{PackageInfo, PackagePath, PathKind, Placeholder};
 pub use locking::{Before, lock};
+pub use package::{Environment, PackageComponent};
+pub use package_error::PackageError;
+pub use placement::{Claims, Owned, Placed, Placement, claims, clobbered, laid_size, owners, placement};
+pub use record::{CONDA_META, RecordComponent};
 pub use request::{check, requirement};
+pub use spool::LayerSpool;
 pub use whiteouts::Whiteouts;
