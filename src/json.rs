@@ -15,14 +15,6 @@ pub fn canonical(value: &Value) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Like [`canonical`], for a value of a type.
-///
-/// # Panics
-/// When `value` does not serialize to JSON: the types of this crate do.
-pub fn canonical_of(value: &impl Serialize) -> Vec<u8> {
-    canonical(&serde_json::to_value(value).expect("our own types serialize"))
-}
-
 /// Writes `value` for people, with the keys of every object sorted, and a newline at the end.
 pub fn pretty(value: Value) -> String {
     format!("{:#}\n", sorted(value))
@@ -38,6 +30,14 @@ fn sorted(value: Value) -> Value {
         Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
         other => other,
     }
+}
+
+/// Like [`canonical`], for a value of a type.
+///
+/// # Panics
+/// When `value` does not serialize to JSON: the types of this crate do.
+pub fn canonical_of(value: &impl Serialize) -> Vec<u8> {
+    canonical(&serde_json::to_value(value).expect("our own types serialize"))
 }
 
 /// Appends `value` canonically.

@@ -62,5 +62,8 @@ pub mod assemble;
 // where an image goes
 pub mod output;
 
+// what attaches an image to Studio
+pub mod studio;
+
 // the command
 pub mod cli;

@@ -16,6 +16,7 @@ mod registry;
 mod rootfs;
 mod structure;
 mod studio;
+mod studio_documents;
 mod support;
 mod volume;
 mod wrong_descriptions;

@@ -11,6 +11,7 @@ mod lock;
 mod printer;
 pub mod render;
 pub mod schema;
+mod studio;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -58,6 +59,8 @@ enum Command {
     Init(init::InitArgs),
     /// Show an image's config, layers and components.
     Inspect(inspect::InspectArgs),
+    /// Write the documents that attach an image to Studio.
+    Studio(Box<studio::StudioArgs>),
     /// Print the JSON Schema of byoi.toml.
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell.
@@ -107,6 +110,7 @@ fn dispatch(command: Command, printer: &Printer) -> Result<(), Failure> {
         Command::Build(args) => with_world(printer, async |context| build::run(&args, context).await),
         Command::Lock(args) => with_world(printer, async |context| lock::run(&args, context).await),
         Command::Inspect(args) => with_world(printer, async |context| inspect::run(&args, context).await),
+        Command::Studio(args) => with_world(printer, async |context| studio::run(&args, context).await),
         Command::Check(args) => print(printer, |out| {
             check::check(&args, out)?.iter().for_each(|problem| printer.warn(problem));
             Ok(())
