@@ -72,12 +72,40 @@ pub enum FetchError {
         /// The URL.
         url: String,
     },
+    /// What was fetched is not in the cache any more.
+    #[error("the archive {digest} was fetched, and is no longer in the cache")]
+    Gone {
+        /// The archive.
+        digest: crate::digest::Digest,
+    },
+    /// A zip that is not a `.conda`.
+    #[error("{url} is not a .conda archive: {reason}")]
+    NotConda {
+        /// The archive.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The archive holds another package than the channel's index says.
+    #[error("{file} holds {found}, and the channel's index says {expected}")]
+    OtherPackage {
+        /// The archive.
+        file: String,
+        /// Name, version and build of the index.
+        expected: String,
+        /// Those in the archive.
+        found: String,
+    },
 }
 
 impl Fault for FetchError {
     fn kind(&self) -> Kind {
         match self {
-            FetchError::Md5 { .. } | FetchError::Size { .. } => Kind::World,
+            FetchError::Md5 { .. }
+            | FetchError::Size { .. }
+            | FetchError::NotConda { .. }
+            | FetchError::Gone { .. }
+            | FetchError::OtherPackage { .. } => Kind::World,
             FetchError::NoDigest { .. } | FetchError::Scheme { .. } => Kind::Input,
         }
     }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use rattler_conda_types::{PrefixRecord, RepoDataRecord};
+use rattler_conda_types::{PackageName, PrefixRecord, RepoDataRecord};
 
 use crate::base::Index;
 use crate::base::index::{Entry, Node};
@@ -81,6 +81,11 @@ fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 impl ExistingPackage {
+    /// The package's name.
+    pub fn name(&self) -> &PackageName {
+        &self.record.package_record.name
+    }
+
     /// All paths that the package has in the environment, relative to the prefix, as its record lists them.
     ///
     /// # Errors

@@ -1,25 +1,22 @@
 //! The lock's entry of an environment: solved or taken from a pixi.lock, then looked at package by package.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 use rattler_conda_types::{GenericVirtualPackage, MatchSpec, PackageName, PackageRecord, RepoDataRecord};
 use rattler_repodata_gateway::RepoData;
 
 use super::credentials::{Credentials, CredentialsError};
-use super::download::{self, PARALLEL, Promise};
+use super::existing::ExistingPackage;
 use super::http::Transport;
 use super::place::Place;
 use super::request::{self, Request};
 use super::solve::{Question, Unsolved, solve};
-use super::{channel, explain, repodata, virtual_packages};
+use super::{channel, entry, explain, repodata, virtual_packages};
 use crate::description::{Conda as Wanted, Description};
 use crate::digest::Digest;
 use crate::error::{Error, Invalid, Problem};
-use crate::lock::{self, Base, CondaPackage, Lock, Noarch, Python, ReplacedPackage};
-use crate::progress::Task;
+use crate::lock::{self, Base, CondaPackage, Lock, Python};
 use crate::world::World;
 
 /// What of an older lock, and of the base, an environment is locked upon.
@@ -31,7 +28,7 @@ pub struct Before<'a> {
     /// The base, as it is now.
     pub base: &'a Base,
     /// The packages that the base has in the prefix.
-    pub existing: &'a [RepoDataRecord],
+    pub existing: &'a [ExistingPackage],
 }
 
 /// The lock's entry for what a description asks of conda; none where it asks for nothing. An entry whose requirement and base have not changed
@@ -81,7 +78,7 @@ impl<'a> Before<'a> {
     }
 
     fn has(&self, record: &RepoDataRecord) -> bool {
-        self.existing.iter().any(|existing| same_package(existing, record))
+        self.existing.iter().any(|existing| same_package(&existing.record, record))
     }
 }
 
@@ -103,17 +100,13 @@ struct Locking<'a> {
     transport: Transport,
 }
 
-/// All packages of the environment, in topological order.
-struct Solution {
-    records: Vec<RepoDataRecord>,
-}
-
 impl Locking<'_> {
     fn table(&self) -> Place {
         Place { source: self.description.source.clone(), span: self.wanted.span.clone() }
     }
 
-    async fn solution(&self) -> Result<Solution, Error> {
+    /// All packages of the environment, in topological order.
+    async fn solution(&self) -> Result<Vec<RepoDataRecord>, Error> {
         let virtual_packages = virtual_packages::of_image(&self.before.base.facts, self.request.requirement.cuda.as_deref());
         let records = match &self.request.pixi {
             Some(pixi) => {
@@ -122,7 +115,7 @@ impl Locking<'_> {
             }
             None => self.solved(virtual_packages).await?,
         };
-        Ok(Solution { records: PackageRecord::sort_topologically(records) })
+        Ok(PackageRecord::sort_topologically(records))
     }
 
     /// Solves. The channels are first asked for what matches the specs; where that gives no answer, for all that they name, so that the explanation
@@ -148,15 +141,17 @@ impl Locking<'_> {
     async fn question(&self, virtual_packages: Vec<GenericVirtualPackage>, searched: impl Fn(&MatchSpec) -> MatchSpec) -> Result<Question, Error> {
         let update = self.request.requirement.update_existing;
         let asked: Vec<MatchSpec> = self.request.specs.iter().map(|spec| spec.value.clone()).collect();
-        let keeping: Vec<MatchSpec> = self.before.existing.iter().map(|record| by_name(&record.package_record.name)).collect();
+        let keeping: Vec<MatchSpec> = self.before.existing.iter().map(|existing| by_name(existing.name())).collect();
         // What stays exactly needs no other candidate; what may change does.
         let names = asked.iter().chain(keeping.iter().filter(|_| update)).map(searched).collect();
         let candidates = repodata::candidates(&self.request.channels, names, &self.table(), &self.transport, self.world).await?;
         let mut preferred: Vec<_> = self.before.preferred().filter_map(|package| find(&candidates, package)).collect();
-        let kept = if update { Vec::new() } else { self.before.existing.to_vec() };
+        let kept = if update { Vec::new() } else { self.before.existing.iter().map(|existing| existing.record.clone()).collect() };
         if update {
             let locked: BTreeSet<_> = preferred.iter().map(|record| record.package_record.name.clone()).collect();
-            preferred.extend(self.before.existing.iter().filter(|existing| !locked.contains(&existing.package_record.name)).cloned());
+            preferred.extend(
+                self.before.existing.iter().map(|existing| &existing.record).filter(|record| !locked.contains(&record.package_record.name)).cloned(),
+            );
         }
         let specs = asked.iter().cloned().chain(keeping).collect();
         Ok(Question { specs, asked: asked.len(), candidates, preferred, kept, virtual_packages })
@@ -178,47 +173,31 @@ impl Locking<'_> {
                 return Err(Invalid { problems }.into());
             }
         }
-        let rest = self.before.existing.iter().filter(|existing| !named.contains(&existing.package_record.name)).cloned();
+        let rest =
+            self.before.existing.iter().map(|existing| &existing.record).filter(|record| !named.contains(&record.package_record.name)).cloned();
         Ok(taken.into_iter().chain(rest).collect())
     }
 
-    fn existing_of(&self, name: &PackageName) -> Option<&RepoDataRecord> {
-        self.before.existing.iter().find(|existing| existing.package_record.name == *name)
+    fn existing_of(&self, name: &PackageName) -> Option<&ExistingPackage> {
+        self.before.existing.iter().find(|existing| existing.name() == name)
     }
 
     /// The lock's entry: what the base has already is not laid, what it has otherwise is replaced.
-    async fn entry(&self, solution: Solution) -> Result<lock::Conda, Error> {
-        let laid: Vec<&RepoDataRecord> = solution.records.iter().filter(|record| !self.before.has(record)).collect();
-        let task = &self.world.progress.begin(&format!("look at {} conda packages", laid.len()), None);
-        let looked = laid.iter().enumerate().map(|(index, record)| async move { Ok::<_, Error>((index, self.package(record, &**task).await?)) });
-        let mut packages: Vec<(usize, CondaPackage)> = stream::iter(looked).buffer_unordered(PARALLEL).try_collect().await?;
-        packages.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+    async fn entry(&self, records: Vec<RepoDataRecord>) -> Result<lock::Conda, Error> {
+        let python = python(&records);
+        let laid: Vec<&RepoDataRecord> = records.iter().filter(|record| !self.before.has(record)).collect();
+        let stays = |existing: &&ExistingPackage| records.iter().any(|record| same_package(&existing.record, record));
+        let (kept, replaced): (Vec<_>, Vec<_>) = self.before.existing.iter().partition(stays);
+        let laid = entry::laid(&laid, python.as_ref(), &kept, &replaced, &self.transport, self.world).await?;
         Ok(lock::Conda {
             requirement: self.request.requirement.clone(),
-            python: python(&solution.records),
+            python,
             editor: None,
-            variables: Default::default(),
+            variables: BTreeMap::new(),
             activation_scripts: Vec::new(),
-            packages: packages.into_iter().map(|(_, package)| package).collect(),
-            replaced: self.replaced(&solution.records),
+            packages: laid.packages,
+            replaced: laid.replaced,
         })
-    }
-
-    /// Packages of the base that the environment has in another build or not at all.
-    fn replaced(&self, records: &[RepoDataRecord]) -> Vec<ReplacedPackage> {
-        let mut replaced: Vec<_> =
-            self.before.existing.iter().filter(|existing| !records.iter().any(|record| same_package(existing, record))).map(replacement).collect();
-        replaced.sort_by(|a, b| a.name.cmp(&b.name));
-        replaced
-    }
-
-    async fn package(&self, record: &RepoDataRecord, task: &dyn Task) -> Result<CondaPackage, Error> {
-        let promise = Promise::of(record)?;
-        let (sha256, size) = match promise {
-            Promise { sha256: Some(sha256), size: Some(size), .. } => (sha256, size),
-            promise => download::archive(&record.url, promise, task, &self.transport, self.world).await?,
-        };
-        Ok(described(record, sha256, size, promise.sha256.is_none()))
     }
 }
 
@@ -237,51 +216,10 @@ fn find(candidates: &[RepoData], package: &CondaPackage) -> Option<RepoDataRecor
     candidates.iter().flat_map(|records| records.iter()).find(same).cloned()
 }
 
-fn replacement(record: &RepoDataRecord) -> ReplacedPackage {
-    let package = &record.package_record;
-    ReplacedPackage {
-        name: package.name.as_normalized().to_owned(),
-        version: package.version.to_string(),
-        build: package.build.to_string(),
-        removes: Vec::new(),
-    }
-}
-
 /// The Python of an environment.
 fn python(records: &[RepoDataRecord]) -> Option<Python> {
     let python = &records.iter().find(|record| record.package_record.name.as_normalized() == "python")?.package_record;
     let (major, minor) = python.version.version().as_major_minor()?;
     let site_packages = python.python_site_packages_path.clone().unwrap_or_else(|| format!("lib/python{major}.{minor}/site-packages"));
     Some(Python { version: python.version.to_string(), site_packages })
-}
-
-/// What the lock says of a package.
-fn described(record: &RepoDataRecord, sha256: Digest, size: u64, md5_only: bool) -> CondaPackage {
-    let package = &record.package_record;
-    let url = channel::without_credentials(&record.url);
-    CondaPackage {
-        name: package.name.as_normalized().to_owned(),
-        version: package.version.to_string(),
-        build: package.build.to_string(),
-        channel: channel_of(&url, &package.subdir),
-        subdir: package.subdir.clone(),
-        url,
-        sha256,
-        md5_only,
-        size,
-        timestamp: package.timestamp.and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok()),
-        noarch: if package.noarch.is_python() { Noarch::Python } else { Noarch::No },
-        depends: None,
-        constrains: None,
-        laid_size: 0,
-        clobbered: Vec::new(),
-        link_scripts: Vec::new(),
-    }
-}
-
-/// The channel of an archive: its URL up to the subdirectory.
-fn channel_of(url: &url::Url, subdir: &str) -> String {
-    let text = url.as_str();
-    let parent = text.rsplit_once('/').map_or(text, |(parent, _)| parent);
-    parent.strip_suffix(subdir).unwrap_or(parent).trim_end_matches('/').to_owned()
 }

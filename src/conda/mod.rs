@@ -2,10 +2,12 @@
 //! a layer, with no prefix on disk. All of rattler is behind this room.
 
 mod archive;
+mod archive_info;
 mod bytecode;
 mod channel;
 mod credentials;
 mod download;
+mod entry;
 mod entry_points;
 mod environment;
 mod error;

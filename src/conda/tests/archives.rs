@@ -78,3 +78,61 @@ fn md5_vouches_where_there_is_nothing_else() {
     });
     assert!(bench.refused(&asking(&["./channel"], &["old"])).contains("nothing vouches"));
 }
+
+#[test]
+fn the_info_section_is_asked_for_in_part_and_remembered() {
+    let server = TestRegistry::start();
+    let bench = Bench::new();
+    let url = TestChannel::write(bench.path("channel"), &packages()).serve(&server, "/channel");
+    let description = asking(&[&url], &["big"]);
+    let conda = bench.locked(&description);
+    let archive = conda.packages[0].size;
+    let asked = server.asked("GET", "big-1.0");
+    assert!(asked.iter().all(|asked| asked.status == 206) && asked.iter().map(|asked| asked.bytes_out).sum::<u64>() < archive / 2, "{asked:?}");
+    assert!(bench.store.blob(&conda.packages[0].sha256).is_none());
+    server.clear_log();
+    assert_eq!(bench.locked(&description), conda);
+    assert!(server.asked("GET", "big-1.0").is_empty());
+    // A server that knows no ranges sends the whole, which is kept.
+    let other = Bench::new();
+    server.order(Trouble::without_ranges("GET", "big-1.0").always());
+    assert_eq!(other.locked(&description), conda);
+    assert!(other.store.blob(&conda.packages[0].sha256).is_some());
+}
+
+#[test]
+fn who_lays_what_is_locked() {
+    let bench = Bench::new();
+    let packages = [
+        TestPackage::new("first", "1.0").file("lib/shared", "first").file("bin/.first-post-link.sh", "echo"),
+        TestPackage::new("second", "1.0").depends(&["first"]).file("lib/shared", "second"),
+        TestPackage::new("third", "1.0").file("share/first/below", "x"),
+    ];
+    let mut channel = TestChannel::write(bench.path("channel"), &packages);
+    let description = asking(&["./channel"], &["second"]);
+    insta::assert_snapshot!("link_script", bench.refused(&description));
+    let allowed = with(description.clone(), |conda| conda.allow_link_scripts = vec![Spanned { value: "first".to_owned(), span: 0..0 }]);
+    let conda = bench.locked(&allowed);
+    assert_eq!((conda.packages[0].clobbered.as_slice(), conda.packages[1].clobbered.as_slice()), (&["lib/shared".to_owned()][..], &[][..]));
+    assert_eq!(conda.packages[0].link_scripts, ["bin/.first-post-link.sh"]);
+    // A header a file, and a block of content for each.
+    assert_eq!((conda.packages[0].laid_size, conda.packages[1].laid_size), (4 * 512, 4 * 512));
+    assert_eq!((&conda.packages[0].depends, &conda.packages[1].depends), (&None, &None));
+    let kept = Bench { old: Some(Lock { base: bench.base(), conda: Some(conda), extensions: Vec::new(), files: Vec::new() }), ..Bench::new() };
+    assert!(kept.refused(&with(asking(&["./channel"], &["second"]), |_| ())).contains("allow-link-scripts"));
+    insta::assert_snapshot!(
+        "file_against_directory",
+        bench.refused(&with(asking(&["./channel"], &["first", "third"]), |conda| {
+            conda.allow_link_scripts = vec![Spanned { value: "first".to_owned(), span: 0..0 }];
+        }))
+    );
+    channel.patch("second", |record| {
+        record.insert("depends".to_owned(), json!(["first >=1"]));
+    });
+    let conda = bench.locked(&allowed);
+    assert_eq!(conda.packages[1].depends.as_deref(), Some(&["first >=1".to_owned()][..]));
+    channel.patch("second", |record| {
+        record.insert("version".to_owned(), json!("2.0"));
+    });
+    assert!(bench.refused(&allowed).contains("holds second 1.0 h1_0, and the channel's index says second 2.0 h1_0"));
+}

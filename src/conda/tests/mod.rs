@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rattler_conda_types::RepoDataRecord;
-
 use super::credentials::Credentials;
+use super::existing::ExistingPackage;
 use super::locking::{Before, lock_with};
 use crate::description::{self, Conda, CondaSource, Description, Existing, Spanned};
 use crate::error::Error;
@@ -36,7 +35,7 @@ struct Bench {
     cancelled: AtomicBool,
     old: Option<Lock>,
     update: Vec<&'static str>,
-    existing: Vec<RepoDataRecord>,
+    existing: Vec<ExistingPackage>,
     glibc: Option<&'static str>,
     credentials: Credentials,
 }

@@ -1,6 +1,7 @@
 //! Which packages are locked, and what is said where none can be.
 
 use super::*;
+use crate::base::index::{Attributes, Entry, File, Node};
 use crate::error::Kind;
 
 fn small(bench: &Bench) -> TestChannel {
@@ -135,8 +136,8 @@ fn the_same_question_has_the_same_answer() {
     assert_eq!(versions(&first), versions(&second));
 }
 
-/// The records of a channel's packages, as a base would have them.
-fn records(bench: &Bench, conda: &lock::Conda) -> Vec<RepoDataRecord> {
+/// A base's environment of these packages, each with a file of its own and one that all have.
+fn existing(bench: &Bench, conda: &lock::Conda) -> Vec<ExistingPackage> {
     let record = |package: &lock::CondaPackage| {
         let text = std::fs::read_to_string(bench.path("channel").join(&package.subdir).join("repodata.json")).unwrap();
         let index: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -144,9 +145,14 @@ fn records(bench: &Bench, conda: &lock::Conda) -> Vec<RepoDataRecord> {
         record["fn"] = package.file_name().into();
         record["url"] = package.url.as_str().into();
         record["channel"] = package.channel.as_str().into();
-        serde_json::from_value(record).unwrap()
+        record["files"] = serde_json::json!([format!("share/{}", package.name), format!("old/{}", package.name), "share/common"]);
+        let packed = zstd::encode_all(record.to_string().as_bytes(), 3).unwrap();
+        let attributes = Attributes { mode: 0o644, uid: 0, gid: 0, mtime: 0 };
+        let path = ImagePath::parse(format!("opt/conda/conda-meta/{}.json", package.record_name())).unwrap();
+        (path, Entry { attributes, node: Node::File(File { packed: Some(packed.into()), ..File::default() }) })
     };
-    conda.packages.iter().map(record).collect()
+    let index = conda.packages.iter().map(record).collect();
+    crate::conda::existing::packages(&index, &ImagePath::literal("opt/conda")).unwrap()
 }
 
 #[test]
@@ -154,7 +160,7 @@ fn packages_of_the_base_stay_or_change_as_asked() {
     let mut bench = Bench::new();
     small(&bench);
     let base = bench.locked(&asking(&["./channel"], &["python 3.11.*", "attrs"]));
-    bench.existing = records(&bench, &base);
+    bench.existing = existing(&bench, &base);
     let keep = asking(&["./channel"], &["scrapy"]);
     let conda = bench.locked(&keep);
     assert_eq!(versions(&conda), ["scrapy 2.11.0"]);
@@ -167,6 +173,8 @@ fn packages_of_the_base_stay_or_change_as_asked() {
     let conda = bench.locked(&update(&["scrapy", "python 3.12.*"]));
     assert_eq!(versions(&conda), ["python 3.12.4", "scrapy 2.11.0"]);
     assert_eq!((conda.replaced[0].name.as_str(), conda.replaced[0].version.as_str()), ("python", "3.11.9"));
+    // `share/python` is laid again, `share/common` is attrs' too.
+    assert_eq!(conda.replaced[0].removes, ["conda-meta/python-3.11.9-h1_0.json", "old/python"]);
 }
 
 #[test]
