@@ -114,4 +114,6 @@ fn the_lock_of_the_documentation_reads() {
     let example = page.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
     let lock = byoi::lock::parse("byoi.lock", example).unwrap();
     assert_eq!((lock.extensions.len(), lock.files.len(), lock.base.directories.rules.len()), (1, 1, 2));
+    let conda = lock.conda.unwrap();
+    assert_eq!((conda.packages.len(), conda.replaced.len(), conda.variables.len()), (1, 1, 1));
 }

@@ -73,7 +73,17 @@ pub const SHAPE: &[Case] = &[
     ("a key like no other", "[account]\ncolour = \"blue\"\n"),
     ("a key of another table", "[account]\nlayers = 3\n"),
     ("a top-level key below a header", "[image]\nlabels = { team = \"ide\" }\n"),
-    ("conda is not built yet", "[conda]\npackages = [\"scrapy\"]\n"),
+    ("conda says what it asks for", "[conda]\nchannels = [\"conda-forge\"]\n"),
+    ("conda asks for one thing", "[conda]\nchannels = [\"conda-forge\"]\npackages = [\"scrapy\"]\nenvironment = \"environment.yml\"\n"),
+    ("conda has one lock or one environment", "[conda]\nenvironment = \"environment.yml\"\nlock = \"pixi.lock\"\n"),
+    ("packages need channels", "[conda]\npackages = [\"scrapy\"]\n"),
+    ("channels mean nothing beside a lock", "[conda]\nlock = \"pixi.lock\"\nchannels = [\"conda-forge\"]\n"),
+    ("a misspelt key of conda", "[conda]\nchannel = \"conda-forge\"\nenvironment = \"environment.yml\"\n"),
+    ("conda's channels are a list", "[conda]\nchannels = \"conda-forge\"\npackages = [\"scrapy\"]\n"),
+    ("conda's packages are no table", "[conda]\nchannels = [\"conda-forge\"]\npackages = { scrapy = \">=2\" }\n"),
+    ("link scripts are allowed by name", "[conda]\nenvironment = \"environment.yml\"\nallow-link-scripts = true\n"),
+    ("CUDA's version is a string", "[conda]\nenvironment = \"environment.yml\"\ncuda = 12.4\n"),
+    ("bytecode is compiled or not", "[conda]\nenvironment = \"environment.yml\"\ncompile-bytecode = \"yes\"\n"),
     ("the user is fixed", "schema = 1\nuser = \"root\"\nbase = \"scratch\"\n"),
     ("nothing is run", "schema = 1\nrun = [\"apt-get update\"]\nbase = \"scratch\"\n"),
     ("one table where several are meant", "[file]\nsource = \"a\"\ntarget = \"/a\"\n"),
@@ -278,6 +288,58 @@ fn editor_and_settings() {
             ("a setting is a number that JSON has", "[settings.user]\n\"a.b\" = [1, nan]\n"),
             ("a setting is a number of 64 bits", "[settings.user]\n\"a.b\" = 99999999999999999999\n"),
             ("settings are of the machine or the user", "[settings.workspace]\n\"a.b\" = 1\n"),
+        ]),
+    );
+}
+
+#[test]
+fn conda() {
+    let environment = |more: &str| format!("[conda]\nenvironment = \"environment.yml\"\n{more}\n").leak() as &str;
+    let packages = |packages: &str| format!("[conda]\nchannels = [\"conda-forge\"]\npackages = [{packages}]\n").leak() as &str;
+    let channels = |channels: &str| format!("[conda]\nchannels = [{channels}]\npackages = [\"scrapy\"]\n").leak() as &str;
+    assert_shown(
+        "conda",
+        rendered(&[
+            ("packages are not empty", packages("")),
+            ("a package is one line", packages(r#""scrapy\nnumpy""#)),
+            ("a package is named", packages(r#""""#)),
+            ("a package stands once", packages(r#""scrapy", "scrapy""#)),
+            ("a package is no option", packages(r#""--update-all""#)),
+            ("a package is no archive", packages(r#""https://example.com/scrapy-2.11.0-0.conda""#)),
+            ("a package is not PyPI's", packages(r#""pip:scrapy""#)),
+            ("channels are not empty", channels("")),
+            ("a channel has no spaces", channels(r#""conda forge""#)),
+            ("a channel has no platform", channels(r#""conda-forge[linux-64]""#)),
+            ("a channel stands once", channels(r#""conda-forge", "conda-forge""#)),
+            ("a channel is one channel", channels(r#""defaults""#)),
+            ("a channel's directory stays in the folder", channels(r#""../channel""#)),
+            ("a channel's directory is relative", channels(r#""/srv/channel""#)),
+            ("a channel's directory is one", channels(r#""./""#)),
+            ("a channel's URL has a known scheme", channels(r#""s3://bucket/channel""#)),
+            ("a channel's URL has no password", channels(r#""https://me:secret@example.com/channel""#)),
+            ("a channel's URL has no token", channels(r#""https://conda.anaconda.org/t/tk-1234/acme""#)),
+            ("a channel's URL has no query", channels(r#""https://example.com/channel?x=1""#)),
+            ("an environment file stays in the folder", "[conda]\nenvironment = \"../environment.yml\"\n"),
+            ("an environment file is YAML", "[conda]\nenvironment = \"requirements.txt\"\n"),
+            ("a lock is pixi's", "[conda]\nlock = \"conda-lock.yml\"\n"),
+            ("a prefix is absolute", environment(r#"prefix = "opt/conda""#)),
+            ("a prefix is not the root", environment(r#"prefix = "/""#)),
+            ("a prefix does not lead out", environment(r#"prefix = "/opt/../conda""#)),
+            ("a prefix is not hidden", environment(r#"prefix = "/home/sagemaker-user/conda""#)),
+            ("a prefix is not the platform's", environment(r#"prefix = "/opt/ml/conda""#)),
+            (
+                "a prefix is not where extensions lie",
+                environment(r#"prefix = "/opt/amazon/sagemaker/sagemaker-code-editor-server-data/extensions/x""#),
+            ),
+            ("a prefix has plain signs", environment(r#"prefix = "/opt/my env""#)),
+            ("a prefix fits the packages", environment(&format!("prefix = \"/opt{}\"", "/abcdefghi".repeat(26)))),
+            ("a file is not in the prefix's way", environment("[[file]]\ncontent = \"\"\ntarget = \"/opt/conda\"")),
+            ("packages of the base are kept or updated", environment(r#"existing = "replace""#)),
+            ("an owner is numbers", environment(r#"owner = "sagemaker-user""#)),
+            ("activation is of two kinds", environment(r#"activate = "shell""#)),
+            ("CUDA's version is numbers", environment(r#"cuda = ">=12""#)),
+            ("link scripts are allowed without versions", environment(r#"allow-link-scripts = ["fontconfig >=2"]"#)),
+            ("allowed link scripts are some", environment("allow-link-scripts = []")),
         ]),
     );
 }

@@ -1,10 +1,12 @@
 //! Which components an image consists of, and what its config gets from the description.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::Additions;
 use super::pipeline::BuildRequest;
 use crate::base::RootFsComponent;
+use crate::conda::activation;
 use crate::entrypoint::Entrypoint;
 use crate::error::Error;
 use crate::plan::{Component, Components};
@@ -26,12 +28,13 @@ pub struct Parts {
 /// Local inputs that cannot be used, each with its place in the description.
 pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, Error> {
     let BuildRequest { description, directory, lock, .. } = request;
-    let facts = &lock.base.facts;
+    let facts = &lock.base.facts.clone().with_conda(lock.conda.as_ref());
     // A current lock says nothing of local files, which may have gone since it was made.
     file::demand_programs(description, directory, facts)?;
     let editor = file::editor_version(description, directory).or_else(|| facts.editor.clone());
     let extensions = extension::components(description, directory, &lock.extensions, editor.as_deref(), facts, world.store)?;
-    let entrypoint = Entrypoint::new(description, facts)?;
+    let (variables, scripts) = activated(request);
+    let entrypoint = Entrypoint::new(description, facts)?.sourcing(scripts);
     let (words, cmd) = (entrypoint.entrypoint(), entrypoint.cmd());
     let mut platform = account::components(description, facts)?;
     platform.push(entrypoint.component());
@@ -46,7 +49,16 @@ pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, 
         platform,
     };
     let env = description.env.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();
+    let env = activation::with_description(variables, env);
     Ok(Parts { components, additions: Additions { env, labels: description.labels.clone(), entrypoint: words, cmd } })
+}
+
+/// What activation of the conda environment comes to: variables of the image, and scripts that its entrypoint sources.
+fn activated(request: &BuildRequest<'_>) -> (BTreeMap<String, String>, Vec<String>) {
+    match (&request.description.conda, &request.lock.conda) {
+        (Some(conda), Some(lock)) => (activation::image_variables(conda, lock), activation::sourced(conda, lock)),
+        _ => Default::default(),
+    }
 }
 
 fn rootfs(request: &BuildRequest<'_>) -> Option<Arc<dyn Component>> {

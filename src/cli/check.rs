@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::input::{read_description, read_lock};
+use crate::conda;
 use crate::description::{Description, ExtensionOrigin, FileItem, FileOrigin};
 use crate::error::{Error, FileError, Invalid, Problem};
 use crate::file;
-use crate::lock::{self, Facts, Lock};
+use crate::lock::{self, CondaRequirement, Facts, Lock};
 use crate::reference::ImageSource;
 
 /// Judge a description, the local files that it names and its lock, without any network
@@ -34,16 +35,17 @@ pub struct CheckArgs {
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Vec<Problem>, Error> {
     let description = read_description(&args.file)?;
     let folder = args.file.parent().unwrap_or(Path::new(""));
-    let problems = local_problems(&description, folder);
+    let problems: Vec<_> = local_problems(&description, folder).into_iter().chain(conda::check(&description, folder)).collect();
     if !problems.is_empty() {
         return Err(Invalid { problems }.into());
     }
     let lock_file = lock::path_for(&args.file);
     let lock = read_lock(&lock_file)?;
-    if let Some(facts) = base_facts(&description, lock.as_ref()) {
-        file::demand_programs(&description, folder, facts)?;
+    let conda = conda::requirement(&description, folder)?;
+    if let Some(facts) = facts(&description, conda.as_ref(), lock.as_ref()) {
+        file::demand_programs(&description, folder, &facts)?;
     }
-    let state = lock_state(&description, lock.as_ref());
+    let state = lock_state(&description, conda.as_ref(), lock.as_ref());
     if args.locked && !state.problems.is_empty() {
         return Err(Invalid { problems: state.problems }.into());
     }
@@ -55,9 +57,11 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Vec<Problem>, Erro
     Ok(description.warnings)
 }
 
-/// What the lock knows of the description's base; none where it is of another base.
-fn base_facts<'a>(description: &Description, lock: Option<&'a Lock>) -> Option<&'a Facts> {
-    lock.map(|lock| &lock.base).filter(|base| base.requirement == description.base_requirement).map(|base| &base.facts)
+/// What the lock knows of the description's base and conda packages; none where it is of others.
+fn facts(description: &Description, conda: Option<&CondaRequirement>, lock: Option<&Lock>) -> Option<Facts> {
+    let lock = lock?;
+    let current = lock.base.requirement == description.base_requirement && lock.conda.as_ref().map(|conda| &conda.requirement) == conda;
+    current.then(|| lock.base.facts.clone().with_conda(lock.conda.as_ref()))
 }
 
 /// How a lock stands to its description.
@@ -66,12 +70,12 @@ struct LockState {
     problems: Vec<Problem>,
 }
 
-fn lock_state(description: &Description, lock: Option<&Lock>) -> LockState {
+fn lock_state(description: &Description, conda: Option<&CondaRequirement>, lock: Option<&Lock>) -> LockState {
     let Some(lock) = lock else {
         let problem = Problem::new("there is no lock").help("run `byoi lock`, and commit the lock that it writes");
         return LockState { summary: "absent; `byoi lock` makes it", problems: vec![problem] };
     };
-    let problems: Vec<_> = lock.staleness(description).iter().map(|stale| stale.problem(description)).collect();
+    let problems: Vec<_> = lock.staleness(description, conda).iter().map(|stale| stale.problem(description)).collect();
     let summary = if problems.is_empty() { "current" } else { "not current; `byoi lock` brings it up to date" };
     LockState { summary, problems }
 }

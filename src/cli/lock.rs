@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::context::{self, Context, Project};
+use crate::conda;
 use crate::error::{Error, Fault, FileError, Kind};
 use crate::lock::{self, Lock, Stale};
 use crate::resolve::{self, Update};
@@ -74,7 +75,7 @@ pub async fn run(args: &LockArgs, context: &Context) -> Result<(), Error> {
 /// As [`run`]; with `locked`, a lock that is missing or stale.
 pub async fn bring_up_to_date(project: &Project, locked: bool, context: &Context) -> Result<Lock, Error> {
     if let Some(lock) = &project.lock
-        && lock.staleness(&project.description).is_empty()
+        && staleness(project, lock)?.is_empty()
     {
         return Ok(lock.clone());
     }
@@ -87,8 +88,13 @@ pub async fn bring_up_to_date(project: &Project, locked: bool, context: &Context
 fn demand_current(project: &Project) -> Result<(), Error> {
     let path = project.lock_path.clone();
     let Some(lock) = &project.lock else { return Err(NotCurrent { path, what: "is not there", stale: Vec::new() }.into()) };
-    let stale = lock.staleness(&project.description);
+    let stale = staleness(project, lock)?;
     if stale.is_empty() { Ok(()) } else { Err(NotCurrent { path, what: "is stale", stale }.into()) }
+}
+
+fn staleness(project: &Project, lock: &Lock) -> Result<Vec<Stale>, Error> {
+    let conda = conda::requirement(&project.description, &project.directory)?;
+    Ok(lock.staleness(&project.description, conda.as_ref()))
 }
 
 async fn resolve_and_write(project: &Project, update: &Update, context: &Context) -> Result<Lock, Error> {
@@ -102,6 +108,11 @@ async fn resolve_and_write(project: &Project, update: &Update, context: &Context
     write(&project.lock_path, &lock)?;
     context.printer.say(format!("{} is written", project.lock_path.display()));
     context.printer.say(lock::table(&changes).trim_end());
+    match lock::kept(project.lock.as_ref(), &lock) {
+        0 => {}
+        1 => context.printer.say("= conda      1 package is kept"),
+        kept => context.printer.say(format!("= conda      {kept} packages are kept")),
+    }
     Ok(lock)
 }
 

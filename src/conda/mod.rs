@@ -1,18 +1,21 @@
 //! conda packages straight into layers: MatchSpecs are solved against channels and locked; each locked package's archive becomes entries of
 //! a layer, with no prefix on disk. All of rattler is behind this room.
 
+pub mod activation;
 mod archive;
 mod archive_info;
 mod bytecode;
 mod channel;
 mod credentials;
 mod download;
+pub mod editor;
 mod entry;
 mod entry_points;
 mod environment;
 mod error;
 pub mod existing;
 mod explain;
+pub mod groups;
 mod history;
 mod http;
 mod info;
@@ -50,3 +53,11 @@ pub use record::{CONDA_META, RecordComponent};
 pub use request::{check, requirement};
 pub use spool::LayerSpool;
 pub use whiteouts::Whiteouts;
+
+use crate::image_path::ImagePath;
+
+/// What conda calls the environment in this prefix: `base` where sagemaker-distribution has its base environment, else the path.
+pub fn environment_name(prefix: &ImagePath) -> String {
+    let path = prefix.absolute();
+    if path == crate::description::DEFAULT_PREFIX { "base".to_owned() } else { path }
+}

@@ -101,6 +101,12 @@ impl<'a> View<'a> {
         Some(Spanned { value: value.as_str()?, span })
     }
 
+    /// The text at `key`, as `parse` reads it; what is wrong with it is reported.
+    pub(super) fn parsed<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T, Problem>, findings: &mut Findings) -> Option<T> {
+        let text = self.text(key)?;
+        parse(text.value).map_err(|problem| findings.error(&text.span, problem)).ok()
+    }
+
     pub(super) fn boolean(&self, key: &str) -> Option<Spanned<bool>> {
         let (value, span) = self.value(key)?;
         Some(Spanned { value: value.as_bool()?, span })
@@ -115,6 +121,11 @@ impl<'a> View<'a> {
         let items = self.value(key).and_then(|(value, _)| value.as_array());
         let text = |item: &'a toml::Spanned<DeValue<'a>>| Some(Spanned { value: item.get_ref().as_str()?, span: item.span() });
         items.into_iter().flatten().filter_map(text).collect()
+    }
+
+    /// Whether the value is an array without items.
+    pub(super) fn is_empty_array(&self, key: &str) -> bool {
+        self.value(key).and_then(|(value, _)| value.as_array()).is_some_and(|items| items.is_empty())
     }
 
     pub(super) fn table(&self, key: &str) -> Option<View<'a>> {

@@ -5,11 +5,12 @@ use std::ops::Bound;
 
 use globset::GlobBuilder;
 
+use super::address;
 use super::document::{Findings, View};
 use super::grammar::FILE;
 use super::model::{FileItem, FileOrigin, Spanned, Unpack};
-use super::{address, target};
-use crate::contract::MAX_ID;
+use super::owner::owner;
+use super::target::{self, Place};
 use crate::error::Problem;
 use crate::image_path::ImagePath;
 
@@ -31,21 +32,16 @@ pub(super) fn read(root: &View<'_>, findings: &mut Findings) -> Vec<FileItem> {
 fn file(table: &View<'_>, findings: &mut Findings) -> Option<FileItem> {
     let unpack = unpack(table, findings);
     let is_file = table.has("content") || table.has("mode") || (table.has("url") && unpack.is_none());
+    let place = if is_file { Place::File } else { Place::Directory };
     let origin = origin(table, findings);
-    let mode = parsed(table, "mode", mode, findings);
-    let owner = parsed(table, "owner", owner, findings);
-    let target = parsed(table, "target", |text| target::parse(text, is_file), findings);
+    let mode = table.parsed("mode", mode, findings);
+    let owner = table.parsed("owner", owner, findings);
+    let target = table.parsed("target", |text| target::parse(text, place), findings);
     let exclude = exclude(table, findings);
     if unpack.is_some() {
         check_unpacked(table, findings);
     }
     Some(FileItem { span: table.origin_span(FILE.forms), origin: origin?, target: target?, mode, owner: owner.unwrap_or((0, 0)), exclude, unpack })
-}
-
-/// The value at `key`, as `parse` reads it.
-fn parsed<T>(table: &View<'_>, key: &str, parse: impl FnOnce(&str) -> Result<T, Problem>, findings: &mut Findings) -> Option<T> {
-    let text = table.text(key)?;
-    parse(text.value).map_err(|problem| findings.error(&text.span, problem)).ok()
 }
 
 fn origin(table: &View<'_>, findings: &mut Findings) -> Option<FileOrigin> {
@@ -99,19 +95,6 @@ fn mode(text: &str) -> Result<u16, Problem> {
         .help(format!("write \"0{:03o}\"; users who must become root get `[account] sudo = true`", mode & 0o777)))
 }
 
-fn owner(text: &str) -> Result<(u32, u32), Problem> {
-    let id = |text: &str| (text.len() <= 5 && text.bytes().all(|c| c.is_ascii_digit())).then(|| text.parse::<u32>().ok()).flatten();
-    let Some((uid, gid)) = text.split_once(':').and_then(|(uid, gid)| Some((id(uid)?, id(gid)?))) else {
-        let problem = Problem::new("an owner is two numbers, UID:GID, since names mean another number in every base").label("not UID:GID");
-        return Err(problem.help("write \"0:0\" for root, \"1000:100\" for the space's user"));
-    };
-    if uid.max(gid) > MAX_ID {
-        let problem = Problem::new(format!("the platform knows user and group ids up to {MAX_ID} only")).label("too large");
-        return Err(problem.help("choose smaller numbers"));
-    }
-    Ok((uid, gid))
-}
-
 fn exclude(table: &View<'_>, findings: &mut Findings) -> Vec<String> {
     let patterns = table.texts("exclude");
     for pattern in &patterns {
@@ -137,7 +120,7 @@ fn pattern_problem(pattern: &Spanned<&str>) -> Option<Problem> {
 }
 
 /// Whether what lies at the target is surely one file, not a directory.
-fn is_single(file: &FileItem) -> bool {
+pub(super) fn is_single(file: &FileItem) -> bool {
     match &file.origin {
         FileOrigin::Content(_) => true,
         FileOrigin::Source(_) => file.mode.is_some(),

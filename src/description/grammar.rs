@@ -1,6 +1,10 @@
 //! The language as data: which tables and keys there are, of which type, with which meaning. The parser's shape check, the JSON Schema and
 //! the generated reference all read it, so that they cannot differ.
 
+mod conda;
+
+pub use conda::CONDA;
+
 /// A table of the language.
 #[derive(Debug)]
 pub struct Table {
@@ -10,6 +14,8 @@ pub struct Table {
     pub about: &'static str,
     /// Its keys, in the order in which people should meet them.
     pub keys: &'static [Key],
+    /// What its forms choose, as the rest of "it says …", and one word for it; empty without forms.
+    pub choice: (&'static str, &'static str),
     /// Where it must say exactly one of several things: which key chooses, and what goes with it. Keys of no form go with all.
     pub forms: &'static [Form],
 }
@@ -78,6 +84,7 @@ const SHA256: &str = "^[0-9a-fA-F]{64}$";
 pub const ROOT: Table = Table {
     header: "",
     about: "A description of a custom image for SageMaker Studio's Code Editor.",
+    choice: ("", ""),
     forms: &[],
     keys: &[
         Key {
@@ -97,6 +104,7 @@ pub const ROOT: Table = Table {
                     filesystem as tar, laid as the first layer) or `scratch`. Paths are relative to the description's folder.",
             example: "\"public.ecr.aws/sagemaker/sagemaker-distribution:4.4.1-cpu\"",
         },
+        Key { name: "conda", value: Value::Table(&CONDA), required: false, default: "", about: "Packages of conda channels.", example: "" },
         Key { name: "extension", value: Value::Tables(&EXTENSION), required: false, default: "", about: "The editor's extensions.", example: "" },
         Key { name: "file", value: Value::Tables(&FILE), required: false, default: "", about: "Files of the image.", example: "" },
         Key { name: "settings", value: Value::Table(&SETTINGS), required: false, default: "", about: "The editor's settings.", example: "" },
@@ -127,6 +135,7 @@ pub const ROOT: Table = Table {
 pub const EXTENSION: Table = Table {
     header: "[[extension]]",
     about: "An extension of the editor (VSIX). It says where it comes from: `github`, `open-vsx`, `url` or `path`.",
+    choice: ("where it comes from", "origin"),
     forms: &[
         Form { key: "github", needs: &["tag", "asset"], may: &["sha256"] },
         Form { key: "open-vsx", needs: &["version"], may: &["sha256"] },
@@ -198,6 +207,7 @@ pub const EXTENSION: Table = Table {
 pub const FILE: Table = Table {
     header: "[[file]]",
     about: "A file, a directory or an unpacked archive. It says where its bytes come from (`source`, `content` or `url`) and where they go.",
+    choice: ("where it comes from", "origin"),
     forms: &[
         Form { key: "source", needs: &[], may: &["mode", "exclude", "unpack", "strip"] },
         Form { key: "content", needs: &[], may: &["mode"] },
@@ -286,6 +296,7 @@ pub const FILE: Table = Table {
 pub const SETTINGS: Table = Table {
     header: "[settings]",
     about: "The editor's settings. Names hold dots, so they must be quoted: `\"editor.fontSize\" = 14`.",
+    choice: ("", ""),
     forms: &[],
     keys: &[
         Key {
@@ -311,6 +322,7 @@ pub const SETTINGS: Table = Table {
 pub const ACCOUNT: Table = Table {
     header: "[account]",
     about: "The user of the running space, `sagemaker-user`. Name, ids and home are fixed by the platform.",
+    choice: ("", ""),
     forms: &[],
     keys: &[Key {
         name: "sudo",
@@ -326,6 +338,7 @@ pub const ACCOUNT: Table = Table {
 pub const EDITOR: Table = Table {
     header: "[editor]",
     about: "How the editor's server is started. An error on a base whose own `entrypoint-code-editor` starts it.",
+    choice: ("", ""),
     forms: &[],
     keys: &[
         Key {
@@ -351,6 +364,7 @@ pub const EDITOR: Table = Table {
 pub const IMAGE: Table = Table {
     header: "[image]",
     about: "How the image is put together.",
+    choice: ("", ""),
     forms: &[],
     keys: &[Key {
         name: "layers",

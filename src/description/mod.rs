@@ -5,6 +5,7 @@
 
 mod address;
 mod base;
+mod conda;
 mod conda_model;
 mod document;
 mod editor;
@@ -12,6 +13,7 @@ mod extension;
 mod file;
 pub mod grammar;
 mod model;
+mod owner;
 mod reference;
 mod schema;
 mod settings;
@@ -64,6 +66,7 @@ fn read(root: &View<'_>, findings: &mut Findings) -> Option<Description> {
     let base = base::read(root, findings);
     let extensions = extension::read(root, findings);
     let files = file::read(root, findings);
+    let conda = conda::read(root, &files, findings);
     let machine_settings = settings::read(root, "machine", findings);
     let user_settings = settings::read(root, "user", findings);
     let env = variables::read(root, findings);
@@ -74,7 +77,7 @@ fn read(root: &View<'_>, findings: &mut Findings) -> Option<Description> {
         source: findings.source.clone(),
         base: base?,
         base_requirement: root.text("base")?.value.to_owned(),
-        conda: None,
+        conda,
         extensions,
         files,
         machine_settings,

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn forms_name_keys_of_their_table() {
-        for table in [&ROOT, &super::super::grammar::EXTENSION, &super::super::grammar::FILE] {
+        for table in [&ROOT, &super::super::grammar::EXTENSION, &super::super::grammar::FILE, &super::super::grammar::CONDA] {
             for form in table.forms {
                 for name in std::iter::once(&form.key).chain(form.needs).chain(form.may) {
                     assert!(table.key(name).is_some(), "{name}");

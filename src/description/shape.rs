@@ -123,10 +123,6 @@ fn missing(table: &Table, key: &str) -> Problem {
 
 fn unknown_key(key: &str, table: &Table) -> Problem {
     let place = if table.header.is_empty() { "the description's top level".to_owned() } else { table.header.to_owned() };
-    if table.header.is_empty() && key == "conda" {
-        let problem = Problem::new("this version of byoi does not build conda packages yet").label("not built yet");
-        return problem.help("take [conda] out, and use a base that has the packages, such as sagemaker-distribution");
-    }
     if let Some((_, why)) = NOT_IN_THE_LANGUAGE.iter().find(|(word, _)| word.eq_ignore_ascii_case(key)) {
         return Problem::new(format!("a description cannot say `{key}`: {why}")).label("not in the language").help("take this key out");
     }
@@ -179,16 +175,21 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 fn check_forms(view: &View<'_>, table: &'static Table, findings: &mut Findings) {
     let mut present: Vec<&Form> = table.forms.iter().filter(|form| view.has(form.key)).collect();
     present.sort_by_key(|form| view.key_span(form.key).start);
+    let (what, word) = table.choice;
     let choices = listed(table.forms.iter().map(|form| form.key));
     let Some((form, more)) = present.split_first() else {
-        let problem = Problem::new(format!("this {} does not say where it comes from", table.header)).label("no origin below");
+        let problem = Problem::new(format!("this {} does not say {what}", table.header)).label(format!("no {word} below"));
         findings.error(&view.span, problem.help(format!("add one of {choices}")));
         return;
     };
     for other in more {
-        let message = format!("this {} says twice where it comes from: `{}` and `{}`", table.header, form.key, other.key);
-        let problem = Problem::new(message).label("a second origin");
-        findings.error(&view.key_span(other.key), problem.help(format!("keep one of them, and write another {} for the other", table.header)));
+        let message = format!("this {} says twice {what}: `{}` and `{}`", table.header, form.key, other.key);
+        let problem = Problem::new(message).label(format!("a second {word}"));
+        let help = match table.header.starts_with("[[") {
+            true => format!("keep one of them, and write another {} for the other", table.header),
+            false => "keep one of them".to_owned(),
+        };
+        findings.error(&view.key_span(other.key), problem.help(help));
     }
     if more.is_empty() {
         check_company(view, table, form, findings);

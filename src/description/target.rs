@@ -1,4 +1,4 @@
-//! `target`: where in the image something may be laid.
+//! `target` and `prefix`: where in the image something may be laid.
 
 use crate::contract::{self, ENTRYPOINT, IMAGE_EXTENSIONS, IMAGE_SERVER_DATA, PLATFORM_ENTRYPOINT};
 use crate::error::Problem;
@@ -31,18 +31,35 @@ const LAID_SERVER_DATA: &[Laid] = &[
 /// Names that stand for deletions in a layer (OCI image specification, "Whiteouts").
 const WHITEOUT_PREFIX: &[u8] = b".wh.";
 
-/// Reads a target. `is_file`: whether what is laid there is surely a single file.
-pub(super) fn parse(text: &str, is_file: bool) -> Result<ImagePath, Problem> {
+/// What is laid at a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Surely a single file.
+    File,
+    /// A directory, or what may be one.
+    Directory,
+    /// A conda environment.
+    Prefix,
+}
+
+/// Reads a place in the image.
+pub(super) fn parse(text: &str, place: Place) -> Result<ImagePath, Problem> {
+    let is_file = place == Place::File;
+    let what = if place == Place::Prefix { "prefix" } else { "target" };
     let bad = |message: &str, label: &str, help: &str| Err(Problem::new(message).label(label).help(help));
     if !text.starts_with('/') {
-        return bad("a target is an absolute path in the image", "not absolute", &format!("write \"/{}\"", text.trim_start_matches("./")));
+        return bad(&format!("a {what} is an absolute path in the image"), "not absolute", &format!("write \"/{}\"", text.trim_start_matches("./")));
     }
     let path = match ImagePath::parse(text) {
         Ok(path) => path,
-        Err(error) => return bad(&format!("the target {}", error.reason), "not a path", "write the plain path of the file or directory"),
+        Err(error) => return bad(&format!("the {what} {}", error.reason), "not a path", "write the plain path of the file or directory"),
     };
     if path.is_root() {
-        return bad("the root of the image cannot be a target", "the root", "name a directory below it; several [[file]]s can fill several of them");
+        let help = match place {
+            Place::Prefix => "name a directory of its own, such as \"/opt/conda\"",
+            _ => "name a directory below it; several [[file]]s can fill several of them",
+        };
+        return bad(&format!("the root of the image cannot be a {what}"), "the root", help);
     }
     if path.components().any(|name| name.starts_with(WHITEOUT_PREFIX)) {
         return bad("in an image, names that begin with `.wh.` mean that a file was deleted", "a whiteout's name", "choose another name");

@@ -13,9 +13,41 @@ update_volume=@UPDATE_VOLUME@
 home=@HOME@
 # The base's own script that starts the server; empty where it has none.
 platform_entrypoint=@PLATFORM_ENTRYPOINT@
+# Where conda's environment lies; empty where there is none.
+conda_prefix=@CONDA_PREFIX@
 
 log() {
   echo "byoi-entrypoint: $*" >&2
+}
+
+# Sources scripts of conda's environment that do more than set variables, then starts this script anew in the environment that they leave. They
+# are written for bash, which this is not; where there is none, sh sources them. Whatever they do, this script is started.
+#
+#   activate COUNT SCRIPT… ARGUMENT…
+activate() {
+  [ "$1" -gt 0 ] || return 0
+  if [ -n "${BYOI_ACTIVATED:-}" ]; then
+    unset BYOI_ACTIVATED
+    return 0
+  fi
+  export BYOI_ACTIVATED=1
+  shell=$(command -v bash) || shell=/bin/sh
+  exec "$shell" -c '
+    _byoi_directory=$PWD
+    _byoi_left=$1
+    shift
+    trap "shift \$_byoi_left; cd \"\$_byoi_directory\"; exec /bin/sh \"\$0\" \"\$@\"" EXIT
+    trap "trap - EXIT; exit 143" TERM
+    _byoi_source() {
+      . "$1" </dev/null >&2
+    }
+    while [ "$_byoi_left" -gt 0 ]; do
+      _byoi_script=$1
+      _byoi_left=$((_byoi_left - 1))
+      shift
+      _byoi_source "$_byoi_script"
+    done
+  ' "$0" "$@"
 }
 
 # What Studio sets; without it the editor's built-in extensions stay inactive, and a plain `docker run` would behave otherwise.
@@ -34,6 +66,7 @@ set_variables() {
 # Sets `launcher`, `server` and `node`; empty where there is no such thing.
 find_editor() {
   launcher=$(command -v "$1") || launcher=
+  [ -n "$launcher" ] || [ -z "$conda_prefix" ] || [ ! -x "$conda_prefix/bin/$1" ] || launcher=$conda_prefix/bin/$1
   node=$(command -v node) || node=
   server=
   [ -n "$launcher" ] || return 0
@@ -93,6 +126,7 @@ start_server() {
 # The first process of a container would not even see these while the volume is being updated.
 trap 'exit 143' TERM
 trap 'exit 130' INT
+activate @ACTIVATION_COUNT@ @ACTIVATION_SCRIPTS@ "$@"
 set_variables
 case ${1:-} in
   */@LAUNCHER@) find_editor "$1" ;;

@@ -2,7 +2,7 @@
 //! and what of it the image's config says.
 //!
 //! The script is POSIX sh (`entrypoint.sh`); the volume's part is for the server's own node (`volume.js`). Both are pure functions of the
-//! base's facts and the description's `[editor]` table.
+//! base's facts, the description's `[editor]` table, and the scripts of the conda environment.
 
 mod script;
 
@@ -31,6 +31,10 @@ pub struct Entrypoint {
     platform: Option<ImagePath>,
     /// The server's command line; empty where the base's own script knows it.
     command: Vec<String>,
+    /// Where conda's environment lies: its editor is found there even where PATH does not lead to it.
+    prefix: Option<ImagePath>,
+    /// Scripts of the conda environment that are sourced at every start.
+    scripts: Vec<String>,
 }
 
 impl Entrypoint {
@@ -40,16 +44,22 @@ impl Entrypoint {
     /// When there is an `[editor]` table though the base's own script starts the server.
     pub fn new(description: &Description, facts: &Facts) -> Result<Self, Error> {
         let editor = description.editor.as_ref();
+        let prefix = description.conda.as_ref().map(|conda| conda.prefix.clone());
         let Some(platform) = &facts.entrypoint else {
             let (base_path, arguments) = editor.map_or((BASE_PATH, &[][..]), |editor| (&editor.value.base_path, &editor.value.arguments));
-            return Ok(Entrypoint { platform: None, command: server_command(base_path, arguments) });
+            return Ok(Entrypoint { platform: None, command: server_command(base_path, arguments), prefix, scripts: Vec::new() });
         };
         if let Some(editor) = editor {
             let message = format!("the base's own {} starts the editor and decides its arguments", platform.absolute());
             let problem = Problem::new(message).at(&description.source, editor.span.clone()).label("has no effect");
             return Err(Error::input(problem.help("take the table out")));
         }
-        Ok(Entrypoint { platform: Some(platform.clone()), command: Vec::new() })
+        Ok(Entrypoint { platform: Some(platform.clone()), command: Vec::new(), prefix, scripts: Vec::new() })
+    }
+
+    /// With scripts, as absolute paths, that are sourced at every start.
+    pub fn sourcing(self, scripts: Vec<String>) -> Self {
+        Entrypoint { scripts, ..self }
     }
 
     /// `Entrypoint` of the image's config.
@@ -69,7 +79,9 @@ impl Entrypoint {
 
     /// The text of the script for other places than those of the contract: for tests that run it outside an image.
     pub fn script_in(&self, roots: &Roots) -> String {
-        script::text(roots, self.platform.as_ref(), &self.command)
+        let values =
+            script::Values { platform: self.platform.as_ref(), command: &self.command, prefix: self.prefix.as_ref(), scripts: &self.scripts };
+        script::text(roots, &values)
     }
 
     /// The text of the program that brings the volume up to date.

@@ -29,17 +29,34 @@ impl Default for Roots {
     }
 }
 
-/// The script. `command` begins with the launcher's name.
-pub(super) fn text(roots: &Roots, platform: Option<&ImagePath>, command: &[String]) -> String {
-    let arguments: Vec<_> = command.iter().skip(1).map(|word| quoted(word)).collect();
+/// What differs from image to image.
+#[derive(Default)]
+pub(super) struct Values<'a> {
+    /// The base's own script that starts the server.
+    pub(super) platform: Option<&'a ImagePath>,
+    /// The server's command; begins with the launcher's name.
+    pub(super) command: &'a [String],
+    /// Where conda's environment lies.
+    pub(super) prefix: Option<&'a ImagePath>,
+    /// Scripts that are sourced first.
+    pub(super) scripts: &'a [String],
+}
+
+/// The script.
+pub(super) fn text(roots: &Roots, of_image: &Values<'_>) -> String {
+    let words = |words: &mut dyn Iterator<Item = &String>| words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    let path = |path: Option<&ImagePath>| quoted(&path.map(ImagePath::absolute).unwrap_or_default());
     let values = [
         ("@IMAGE_DATA@", quoted(&roots.image_data)),
         ("@VOLUME_DATA@", quoted(&roots.volume_data)),
         ("@UPDATE_VOLUME@", quoted(&roots.update_volume)),
         ("@HOME@", quoted(&roots.home)),
-        ("@PLATFORM_ENTRYPOINT@", quoted(&platform.map(ImagePath::absolute).unwrap_or_default())),
+        ("@PLATFORM_ENTRYPOINT@", path(of_image.platform)),
+        ("@CONDA_PREFIX@", path(of_image.prefix)),
+        ("@ACTIVATION_COUNT@", of_image.scripts.len().to_string()),
+        ("@ACTIVATION_SCRIPTS@", words(&mut of_image.scripts.iter())),
         ("@LAUNCHER@", LAUNCHER.to_owned()),
-        ("@SERVER_ARGUMENTS@", arguments.join(" ")),
+        ("@SERVER_ARGUMENTS@", words(&mut of_image.command.iter().skip(1))),
     ];
     values.iter().fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(name, value))
 }
@@ -55,7 +72,8 @@ mod tests {
 
     #[test]
     fn no_place_is_left_open() {
-        let text = text(&Roots::default(), None, &crate::contract::server_command("/codeeditor/default", &[]));
-        assert!(!text.lines().any(|line| line.contains('@') && !line.contains("\"$@\"")), "{text}");
+        let command = crate::contract::server_command("/codeeditor/default", &[]);
+        let text = text(&Roots::default(), &Values { command: &command, ..Values::default() });
+        assert!(!text.split('@').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase())), "{text}");
     }
 }

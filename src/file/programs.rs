@@ -1,4 +1,4 @@
-//! Programs that every image needs, the editor and a shell: the base has them, or a `[[file]]` that may bring them.
+//! Programs that every image needs, the editor and a shell: the base has them, the editor also a conda package, or a `[[file]]` may bring them.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::lock::Facts;
 /// Where a shell stands; the second where `/bin` is a link.
 const SHELL: [&str; 2] = ["bin/sh", "usr/bin/sh"];
 
-/// Demands that the base has the editor's launcher and a shell, or that a `[[file]]` brings them or is an archive, of which only its content
+/// Demands that the base (or for the editor's launcher a conda package: `facts` are those of both) has the launcher and a shell, or that a `[[file]]` brings them or is an archive, of which only its content
 /// can tell.
 ///
 /// # Errors
@@ -32,9 +32,12 @@ pub fn demand_programs(description: &Description, directory: &Path, facts: &Fact
 }
 
 fn no_editor() -> Problem {
-    let problem = Problem::new(format!("neither the base nor a [[file]] brings an editor: there is no `{}` on the base's PATH", contract::LAUNCHER));
+    let problem = Problem::new(format!(
+        "neither the base nor a conda package nor a [[file]] brings an editor: there is no `{}` on the base's PATH",
+        contract::LAUNCHER
+    ));
     problem.label("has no editor").help(
-        "build on public.ecr.aws/sagemaker/sagemaker-distribution, or add the editor's tree as a [[file]] whose directory holds bin/sagemaker-code-editor and share/sagemaker-code-editor",
+        "build on public.ecr.aws/sagemaker/sagemaker-distribution, add the conda package sagemaker-code-editor, or the editor's tree as a [[file]] whose directory holds bin/sagemaker-code-editor and share/sagemaker-code-editor",
     )
 }
 

@@ -1,9 +1,12 @@
 //! A lock beside its description (is it current?) and beside an older lock (what changed?).
 
+mod conda;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
+use super::conda::CondaRequirement;
 use super::model::Lock;
 use crate::description::{Description, ExtensionOrigin, FileOrigin};
 use crate::digest::Digest;
@@ -14,7 +17,7 @@ use crate::error::Problem;
 pub enum Stale {
     /// The description asks for something that has no entry.
     Missing {
-        /// `base`, `extension` or `file`.
+        /// `base`, `conda environment`, `conda package`, `extension` or `file`.
         what: &'static str,
         /// The requirement's text.
         requirement: String,
@@ -23,7 +26,7 @@ pub enum Stale {
     },
     /// An entry that nothing asks for.
     Unasked {
-        /// `base`, `extension` or `file`.
+        /// `base`, `conda environment`, `conda package`, `extension` or `file`.
         what: &'static str,
         /// The requirement's text.
         requirement: String,
@@ -41,6 +44,17 @@ pub enum Stale {
         /// Where the description asks for it.
         span: Range<usize>,
     },
+    /// A fact of the conda environment that is asked for in another way than it is locked.
+    Different {
+        /// `channels`, `packages`, `pixi.lock`, `prefix`, `existing` or `cuda`.
+        what: &'static str,
+        /// What is asked for.
+        asked: String,
+        /// What is locked.
+        locked: String,
+        /// Where the description asks for it.
+        span: Range<usize>,
+    },
 }
 
 impl fmt::Display for Stale {
@@ -51,6 +65,7 @@ impl fmt::Display for Stale {
             Stale::OtherDigest { what, requirement, demanded, locked, .. } => {
                 write!(f, "the {what} {requirement} is locked as {locked}, and the description demands {demanded}")
             }
+            Stale::Different { what, asked, locked, .. } => write!(f, "conda's {what}: locked is {locked}, and asked for is {asked}"),
         }
     }
 }
@@ -62,6 +77,7 @@ impl Stale {
         match self {
             Stale::Unasked { .. } => problem,
             Stale::Missing { span, .. } => problem.at(&description.source, span.clone()).label("not locked"),
+            Stale::Different { span, .. } => problem.at(&description.source, span.clone()).label("locked otherwise"),
             Stale::OtherDigest { span, .. } => problem.at(&description.source, span.clone()).label("locked with other bytes"),
         }
     }
@@ -75,13 +91,16 @@ struct Asked {
 
 impl Lock {
     /// Why the lock is not current for `description`; empty where it is. Local files, labels, variables and settings never matter.
-    pub fn staleness(&self, description: &Description) -> Vec<Stale> {
+    /// `conda` is what its `[conda]` comes to with the files that it names.
+    pub fn staleness(&self, description: &Description, conda: Option<&CondaRequirement>) -> Vec<Stale> {
         let mut stale = Vec::new();
         if self.base.requirement != description.base_requirement {
             let requirement = description.base_requirement.clone();
             stale.push(Stale::Missing { what: "base", requirement, span: description.base.span.clone() });
             stale.push(Stale::Unasked { what: "base", requirement: self.base.requirement.clone() });
         }
+        let locked = self.conda.as_ref().map(|conda| &conda.requirement);
+        stale.extend(conda::staleness(description.conda.as_ref(), conda, locked));
         let extensions = self.extensions.iter().map(|extension| (extension.requirement.clone(), extension.sha256)).collect();
         compare("extension", &asked_extensions(description), &extensions, &mut stale);
         let files = self.files.iter().map(|file| (file.requirement.to_string(), file.sha256)).collect();
@@ -142,9 +161,9 @@ pub enum ChangeKind {
 pub struct Change {
     /// How it differs.
     pub kind: ChangeKind,
-    /// `base`, `extension` or `file`.
+    /// `base`, `conda`, `extension` or `file`.
     pub what: &'static str,
-    /// What a person calls it: the requirement of the base, the id of an extension, the URL of a file.
+    /// What a person calls it: the requirement of the base, what conda is asked for, the name of a package, the id of an extension, the URL of a file.
     pub name: String,
     /// Version or digest in the old lock.
     pub old: Option<String>,
@@ -153,54 +172,81 @@ pub struct Change {
 }
 
 /// An input as changes compare it.
-#[derive(PartialEq)]
-struct Input<'a> {
-    requirement: &'a str,
-    version: Option<&'a str>,
+#[derive(PartialEq, Default)]
+struct Input {
+    requirement: String,
+    version: Option<String>,
+    build: Option<String>,
     digest: Option<Digest>,
+    /// Whether it is the base's, and no entry of the lock.
+    of_base: bool,
 }
 
-/// What `new` has that `old` has not, and the other way round: the base first, then extensions and files by name.
+/// An input's rank, what it is, and its name.
+type Name<'a> = (u8, &'static str, &'a str);
+
+/// What `new` has that `old` has not, and the other way round: the base first, then what conda is asked for, its packages, extensions and files by
+/// name. A package that takes the place of one of the base's is a change of that one.
 pub fn diff(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
-    let old = old.map(inputs).unwrap_or_default();
-    let new = inputs(new);
-    let names: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
-    names.into_iter().filter_map(|name| change(name, old.get(&name), new.get(&name))).collect()
+    let before = old.map(|old| inputs(old, new)).unwrap_or_else(|| of_base(new));
+    let after = old.map_or_else(|| inputs(new, new), |old| inputs(new, old));
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).copied().collect();
+    names.into_iter().filter_map(|name| change(name, before.get(&name), after.get(&name))).collect()
 }
 
-/// All inputs of a lock, by rank, kind and name.
-fn inputs(lock: &Lock) -> BTreeMap<(u8, &'static str, &str), Input<'_>> {
-    let base = Input { requirement: &lock.base.requirement, version: None, digest: lock.base.digest };
+/// How many conda packages stay as they are.
+pub fn kept(old: Option<&Lock>, new: &Lock) -> usize {
+    let packages = |lock: Option<&Lock>| lock.and_then(|lock| lock.conda.as_ref()).map(|conda| conda.packages.clone()).unwrap_or_default();
+    let old: BTreeSet<_> = packages(old).into_iter().map(|package| package.sha256).collect();
+    packages(Some(new)).iter().filter(|package| old.contains(&package.sha256)).count()
+}
+
+/// All inputs of a lock; `other` is the lock that it is compared with.
+fn inputs<'a>(lock: &'a Lock, other: &'a Lock) -> BTreeMap<Name<'a>, Input> {
+    let base = Input { requirement: lock.base.requirement.clone(), digest: lock.base.digest, ..Input::default() };
+    let request = lock.conda.as_ref().map(|conda| ((1, "conda", ""), conda::request(conda)));
+    let packages = conda::inputs(lock.conda.as_ref(), other.conda.as_ref()).into_iter().map(|(name, input)| ((2, "conda", name), input));
     let extensions = lock.extensions.iter().map(|extension| {
-        let input = Input { requirement: &extension.requirement, version: Some(&extension.version), digest: Some(extension.sha256) };
-        ((1, "extension", extension.id.as_str()), input)
+        let (requirement, version) = (extension.requirement.clone(), Some(extension.version.clone()));
+        ((3, "extension", extension.id.as_str()), Input { requirement, version, digest: Some(extension.sha256), ..Input::default() })
     });
     let files = lock.files.iter().map(|file| {
-        let input = Input { requirement: file.requirement.as_str(), version: None, digest: Some(file.sha256) };
-        ((2, "file", file.requirement.as_str()), input)
+        let requirement = file.requirement.to_string();
+        ((4, "file", file.requirement.as_str()), Input { requirement, digest: Some(file.sha256), ..Input::default() })
     });
-    std::iter::once(((0, "base", ""), base)).chain(extensions).chain(files).collect()
+    std::iter::once(((0, "base", ""), base)).chain(request).chain(packages).chain(extensions).chain(files).collect()
 }
 
-fn change((_, what, name): (u8, &'static str, &str), old: Option<&Input<'_>>, new: Option<&Input<'_>>) -> Option<Change> {
+/// What is there before the first lock: the base's packages that it replaces.
+fn of_base(new: &Lock) -> BTreeMap<Name<'_>, Input> {
+    conda::inputs(None, new.conda.as_ref()).into_iter().map(|(name, input)| ((2, "conda", name), input)).collect()
+}
+
+fn change((rank, what, name): Name<'_>, old: Option<&Input>, new: Option<&Input>) -> Option<Change> {
     let kind = match (old, new) {
         (Some(old), Some(new)) if old == new => return None,
         (Some(_), Some(_)) => ChangeKind::Changed,
         (None, _) => ChangeKind::Added,
         (_, None) => ChangeKind::Removed,
     };
-    // A version that stays does not show what changed: then the digest does.
-    let same_version = matches!((old, new), (Some(old), Some(new)) if old.version == new.version);
-    let shown = |input: &Input<'_>| match input.version {
-        Some(version) if !same_version => version.to_owned(),
-        _ => input.digest.map_or_else(|| "-".to_owned(), short),
-    };
-    let name = match (what, old, new) {
-        ("base", Some(old), Some(new)) if old.requirement != new.requirement => format!("{} → {}", old.requirement, new.requirement),
-        ("base", old, new) => new.or(old).map_or_else(String::new, |input| input.requirement.to_owned()),
+    let name = match (rank, old, new) {
+        (0, Some(old), Some(new)) if old.requirement != new.requirement => format!("{} → {}", old.requirement, new.requirement),
+        (0, old, new) => new.or(old).map_or_else(String::new, |input| input.requirement.clone()),
+        (1, ..) => "(asked for)".to_owned(),
         _ => name.to_owned(),
     };
-    Some(Change { kind, what, name, old: old.map(shown), new: new.map(shown) })
+    Some(Change { kind, what, name, old: old.map(|input| shown(input, new)), new: new.map(|input| shown(input, old)) })
+}
+
+/// What tells an input from `other` of the same name: its version; where that is the same its build; else its digest.
+fn shown(input: &Input, other: Option<&Input>) -> String {
+    let same = |part: fn(&Input) -> &Option<String>| other.is_some_and(|other| part(other) == part(input));
+    let text = match (&input.version, &input.build) {
+        (Some(version), _) if !same(|input| &input.version) => version.clone(),
+        (Some(version), Some(build)) if !same(|input| &input.build) => format!("{version} {build}"),
+        _ => input.digest.map_or_else(|| "-".to_owned(), short),
+    };
+    if input.of_base { format!("{text} (base)") } else { text }
 }
 
 /// Enough of a digest for people to tell two apart.

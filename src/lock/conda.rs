@@ -44,6 +44,13 @@ pub struct CondaRequirement {
     pub cuda: Option<String>,
 }
 
+impl CondaRequirement {
+    /// `existing` as the description and the lock write it.
+    pub fn existing(&self) -> &'static str {
+        if self.update_existing { "update" } else { "keep" }
+    }
+}
+
 /// The Python of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Python {

@@ -66,6 +66,18 @@ pub struct Facts {
     pub texts: BTreeMap<ImagePath, Text>,
 }
 
+impl Facts {
+    /// What our layers that lie above conda's packages need to know: where one of them is an editor, it is the one that starts.
+    pub fn with_conda(mut self, conda: Option<&super::Conda>) -> Self {
+        if let Some(editor) = conda.and_then(|conda| conda.editor.as_ref()) {
+            self.editor = Some(editor.version.clone());
+            self.launcher = Some(editor.launcher.clone());
+            self.builtin_extensions.clone_from(&editor.builtin_extensions);
+        }
+        self
+    }
+}
+
 /// An extension that the base has in its extensions directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseExtension {

@@ -1,5 +1,7 @@
 //! A lock from text, strictly: what this program did not write is an error, so that nothing in a lock is ever silently ignored.
 
+mod conda;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -93,6 +95,7 @@ struct LockForm {
     #[serde(rename = "format")]
     _format: u32,
     base: BaseForm,
+    conda: Option<conda::CondaForm>,
     #[serde(default)]
     extension: Vec<Spanned<ExtensionForm>>,
     #[serde(default)]
@@ -196,7 +199,8 @@ impl LockForm {
                 return Err(doubled);
             }
         }
-        Ok(Lock { base: self.base.base()?, conda: None, extensions: extensions.into_values().collect(), files: files.into_values().collect() })
+        let conda = self.conda.map(conda::CondaForm::conda).transpose()?;
+        Ok(Lock { base: self.base.base()?, conda, extensions: extensions.into_values().collect(), files: files.into_values().collect() })
     }
 }
 

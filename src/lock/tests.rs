@@ -1,5 +1,7 @@
 //! Locks read back what was written, and nothing else; staleness and differences.
 
+mod conda;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -48,7 +50,7 @@ fn sample() -> Lock {
                 links: BTreeMap::from([(ImagePath::literal("bin"), "usr/bin".to_owned()), (ImagePath::literal("lib"), "usr/lib".to_owned())]),
             },
         },
-        conda: None,
+        conda: Some(conda::sample()),
         extensions: vec![Extension {
             requirement: "github:VSCodeVim/Vim@v1.27.2/vim-1.27.2.vsix".to_owned(),
             id: "vscodevim.vim".to_owned(),
@@ -116,6 +118,20 @@ fn refuses_what_it_did_not_write() {
         (text.replace("https://example.com", "https://me:secret@example.com"), "without credentials"),
         (text.replace("timestamp = 2024-03-04T05:06:08Z", "timestamp = 2024-03-04"), "not a time"),
         (format!("{text}\n[[file]]{}", text.rsplit_once("[[file]]").unwrap().1), "two entries for https://example.com"),
+        (text.replace("existing = \"update\"", "existing = \"both\""), "`keep` or `update`"),
+        (text.replace("prefix = \"/opt/conda\"", "prefix = \"/\""), "no prefix"),
+        (text.replace("name = \"numpy\"", "name = \"../numpy\""), "without slashes"),
+        (text.replace("name = \"numpy-base\"", "name = \"numpy\""), "replaces the base's package numpy twice"),
+        (text.replace("name = \"fontconfig\"", "name = \"scrapy\""), "two packages named scrapy"),
+        (text.replace("subdir = \"noarch\"", "subdir = \"win-64\""), "linux-64 or noarch"),
+        (text.replace("noarch = \"python\"", "noarch = \"generic\""), "`python` or absent"),
+        (text.replace("numpy-2.1.0-py312_0.conda", "numpy-2.1.0-py312_0.zip"), ".conda or .tar.bz2"),
+        (text.replace("https://conda.example.com/acme/linux-64", "s3://conda.example.com/acme/linux-64"), "https, http and file only"),
+        (text.replace("channel = \"https://conda", "channel = \"https://me:secret@conda"), "no credentials"),
+        (text.replace("\"bin/scrapy\"", "\"../bin/scrapy\""), "below the prefix"),
+        (text.replace("\"bin/scrapy\"", "\"/bin/scrapy\""), "below the prefix"),
+        (text.replace("PROJ_DATA =", "\"PROJ DATA\" ="), "not a variable"),
+        (text.replace("laid-size = 5678\n", ""), "missing field `laid-size`"),
         (format!("<<<<<<< ours\n{text}"), "two sides of a merge"),
         ("x".repeat((16 << 20) + 1), "more than a lock can have"),
     ] {
@@ -133,6 +149,11 @@ fn refuses_what_it_did_not_write() {
 const DESCRIPTION: &str = r#"
 schema = 1
 base = "public.ecr.aws/sagemaker/sagemaker-distribution:4.4.1-cpu"
+[conda]
+channels = ["https://conda.example.com/acme", "conda-forge"]
+packages = ["scrapy >=2.11", "fontconfig"]
+existing = "update"
+cuda = "12.4"
 [[extension]]
 github = "VSCodeVim/Vim"
 tag = "v1.27.2"
@@ -149,7 +170,7 @@ target = "/etc/x"
 
 fn stale(description: &str) -> Vec<String> {
     let description = description::parse("byoi.toml", description).unwrap();
-    sample().staleness(&description).iter().map(ToString::to_string).collect()
+    sample().staleness(&description, Some(&conda::sample().requirement)).iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -190,6 +211,7 @@ fn the_difference_of_two_locks_is_a_small_table() {
     new.files = vec![File { requirement: "https://example.com/b".parse().unwrap(), sha256: Digest::of("b"), size: 1 }];
     assert_eq!(diff(Some(&old), &old), []);
     insta::assert_snapshot!(table(&diff(Some(&old), &new)));
+    new.conda = None;
     assert!(diff(None, &new).iter().all(|change| change.kind == ChangeKind::Added));
 }
 
@@ -270,7 +292,12 @@ fn any_extensions() -> impl Strategy<Value = Vec<Extension>> {
 fn any_lock() -> impl Strategy<Value = Lock> {
     let file = |(requirement, (sha256, size)): (url::Url, (Digest, u64))| File { requirement, sha256, size: size >> 1 };
     let files = btree_map(any_url(), (any_digest(), any::<u64>()), 0..3).prop_map(move |files| files.into_iter().map(file).collect());
-    (any_base(), any_extensions(), files).prop_map(|(base, extensions, files)| Lock { base, conda: None, extensions, files })
+    (any_base(), option::of(conda::any_conda()), any_extensions(), files).prop_map(|(base, conda, extensions, files)| Lock {
+        base,
+        conda,
+        extensions,
+        files,
+    })
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! A lock as text: sorted, one input an entry, one directory a line, so that a review reads it and git merges it.
 
+mod conda;
+
 use std::fmt::{Display, Write as _};
 
 use toml_writer::{ToTomlKey as _, ToTomlValue as _, TomlKeyBuilder, TomlStringBuilder};
@@ -18,6 +20,9 @@ impl Lock {
         line(&mut out, "version", VERSION);
         line(&mut out, "format", super::model::FORMAT);
         write_base(&mut out, &self.base);
+        if let Some(conda) = &self.conda {
+            conda::write_conda(&mut out, conda);
+        }
         let mut extensions: Vec<_> = self.extensions.iter().collect();
         extensions.sort_by_key(|extension| &extension.id);
         for extension in extensions {

@@ -82,11 +82,12 @@ pub async fn resolve(description: &Description, directory: &Path, old: Option<&L
     };
     let old_extensions: Vec<_> =
         old.into_iter().flat_map(|old| &old.extensions).filter(|one| !update.asks_for(&[&one.id, &one.requirement])).cloned().collect();
-    let editor = file::editor_version(description, directory).or_else(|| base.facts.editor.clone());
-    let extensions = extension::lock_all(description, directory, &old_extensions, editor.as_deref(), &base.facts, world).await?;
+    let facts = base.facts.clone().with_conda(None);
+    let editor = file::editor_version(description, directory).or_else(|| facts.editor.clone());
+    let extensions = extension::lock_all(description, directory, &old_extensions, editor.as_deref(), &facts, world).await?;
     let old_files: Vec<_> = old.into_iter().flat_map(|old| &old.files).filter(|one| !update.asks_for(&[one.requirement.as_str()])).cloned().collect();
     let files = file::lock_all(description, &old_files, world).await?;
-    file::demand_programs(description, directory, &base.facts)?;
+    file::demand_programs(description, directory, &facts)?;
     Ok(Lock { base, conda: None, extensions, files })
 }
 

@@ -1,7 +1,7 @@
 //! Descriptions that are right, and what is read from them.
 
 use super::{SHORTEST, read, with};
-use crate::description::{ExtensionOrigin, FileOrigin, Unpack};
+use crate::description::{Activate, CondaSource, Existing, ExtensionOrigin, FileOrigin, Unpack};
 use crate::digest::Digest;
 use crate::reference::ImageSource;
 
@@ -47,6 +47,38 @@ fn a_description_that_says_everything() {
     );
     assert_eq!(description.layers, 12);
     assert!(description.warnings.is_empty(), "{:?}", description.warnings);
+}
+
+#[test]
+fn conda_that_says_everything() {
+    let conda = read(include_str!("full.toml")).conda.unwrap();
+    let texts = |list: &[crate::description::Spanned<String>]| list.iter().map(|one| one.value.clone()).collect::<Vec<_>>();
+    assert_eq!(texts(&conda.channels), ["https://conda.example.com/acme", "conda-forge/label/dev", "./channel"]);
+    let CondaSource::Packages(packages) = &conda.source else { panic!("packages") };
+    assert_eq!(texts(packages), ["scrapy >=2.11", "conda-forge::python =3.12"]);
+    assert_eq!((conda.prefix.absolute().as_str(), conda.owner), ("/opt/env", (0, 0)));
+    assert_eq!((conda.existing, conda.activate, conda.compile_bytecode), (Existing::Update, Activate::Entrypoint, true));
+    assert_eq!((texts(&conda.allow_link_scripts), conda.cuda.unwrap().value), (vec!["fontconfig".to_owned()], "12.4".to_owned()));
+}
+
+#[test]
+fn conda_that_says_little() {
+    let conda = read(&with("[conda]\nenvironment = \"./ci/environment.yml\"\n")).conda.unwrap();
+    assert_eq!((conda.prefix.absolute().as_str(), conda.owner), ("/opt/conda", (1000, 100)));
+    assert_eq!((conda.existing, conda.activate, conda.compile_bytecode), (Existing::Keep, Activate::Env, false));
+    assert!(conda.channels.is_empty() && conda.cuda.is_none() && conda.allow_link_scripts.is_empty());
+    let CondaSource::Environment(file) = conda.source else { panic!("an environment") };
+    assert_eq!(file.value, std::path::Path::new("ci/environment.yml"));
+    let CondaSource::Lock(file) = read(&with("conda = { lock = \"pixi.lock\" }\n")).conda.unwrap().source else { panic!("a lock") };
+    assert_eq!(file.value, std::path::Path::new("pixi.lock"));
+}
+
+#[test]
+fn channels_of_all_kinds() {
+    for channel in ["conda-forge", "conda-forge/label/dev", "https://a.example.com/x/y/", "http://localhost:8080/a", "file:///srv/channel", "./a/b"] {
+        let conda = read(&with(&format!("[conda]\nchannels = [\"{channel}\"]\npackages = [\"a\"]\n"))).conda.unwrap();
+        assert_eq!(conda.channels[0].value, channel);
+    }
 }
 
 #[test]
@@ -106,6 +138,7 @@ fn the_template_reads_with_and_without_its_examples() {
     };
     let full = read(&template.lines().map(uncommented).collect::<Vec<_>>().join("\n"));
     assert_eq!((full.extensions.len(), full.files.len(), full.env.len(), full.labels.len()), (3, 2, 2, 1));
+    assert!(full.conda.is_some());
     assert!(full.warnings.is_empty() && full.sudo.is_some() && !full.machine_settings.is_empty() && !full.user_settings.is_empty());
 }
 

@@ -12,6 +12,10 @@ const WORDS: &[&str] = &[
     "base",
     "[[extension]]",
     "[[file]]",
+    "[conda]",
+    "channels",
+    "packages",
+    "prefix",
     "[env]",
     "[settings.user]",
     "[editor]",
@@ -96,6 +100,9 @@ proptest! {
         check(&format!("{SHORTEST}[[file]]\n{key} = {value}\ntarget = \"/a\"\n"))?;
         check(&format!("{SHORTEST}[[file]]\nsource = \"a\"\nexclude = [{value}]\ntarget = {value}\n[env]\nPATH = {value}\n{value} = \"\"\n"))?;
         check(&format!("{SHORTEST}[[extension]]\ngithub = {value}\ntag = {value}\nasset = {value}\n[editor]\narguments = [{value}]\n"))?;
+        check(&format!("{SHORTEST}[conda]\nchannels = [{value}]\npackages = [{value}]\nprefix = {value}\ncuda = {value}\nowner = {value}\n"))?;
+        check(&format!("{SHORTEST}[conda]\nenvironment = {value}\nexisting = {value}\nactivate = {value}\nallow-link-scripts = [{value}]\n"))?;
+        check(&format!("{SHORTEST}[conda]\nlock = {value}\nprefix = \"/\" \n"))?;
         check(&format!("schema = 1\nbase = {value}\n[[extension]]\nopen-vsx = {value}\nversion = {value}\n[settings.user]\n{value} = [{value}]\n"))?;
     }
 

@@ -3,16 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-
 use super::programs::Program;
 use crate::base::Index;
+use crate::conda::editor::{MANIFEST, Manifest, SHARE};
 use crate::contract;
 use crate::image_path::ImagePath;
 use crate::lock::BaseExtension;
-
-const SHARE: &str = "share/sagemaker-code-editor";
-const MANIFEST: &str = "package.json";
 
 /// Manifests of the editor and of its built-in extensions, in whatever prefix. Those of conda's package cache are among them: where the cache
 /// came first into a layer, the prefix has but hard links to it.
@@ -23,26 +19,8 @@ pub(super) fn image_manifests() -> [String; 1] {
     [format!("{}/*/{MANIFEST}", contract::IMAGE_EXTENSIONS.trim_start_matches('/'))]
 }
 
-/// The part of a manifest that matters here.
-#[derive(Deserialize)]
-struct Manifest {
-    #[serde(default)]
-    publisher: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    version: String,
-}
-
-impl Manifest {
-    fn read(index: &Index, path: &ImagePath) -> Option<Self> {
-        serde_json::from_slice(index.content(path)?).ok()
-    }
-
-    fn id(&self) -> Option<String> {
-        let known = !self.publisher.is_empty() && !self.name.is_empty();
-        known.then(|| format!("{}.{}", self.publisher, self.name).to_lowercase())
-    }
+fn manifest(index: &Index, path: &ImagePath) -> Option<Manifest> {
+    Manifest::read(index.content(path)?)
 }
 
 /// The server's directory, found from its launcher.
@@ -56,7 +34,7 @@ pub(super) fn home(index: &Index, launcher: &Program) -> Option<ImagePath> {
 
 /// The Code-OSS version of the server in this directory.
 pub(super) fn version(index: &Index, home: &ImagePath) -> Option<String> {
-    let version = Manifest::read(index, &home.join(MANIFEST).ok()?)?.version;
+    let version = manifest(index, &home.join(MANIFEST).ok()?)?.version;
     (!version.is_empty()).then_some(version)
 }
 
@@ -84,7 +62,7 @@ fn manifests(index: &Index, directory: &ImagePath) -> Vec<(String, Manifest)> {
         let extension = path.parent()?;
         let name = std::str::from_utf8(extension.name()).ok()?.to_owned();
         (extension.parent()? == directory).then_some(())?;
-        Some((name, Manifest::read(index, path)?))
+        Some((name, manifest(index, path)?))
     });
     found.collect()
 }
