@@ -9,10 +9,10 @@ use crate::base::RootFsComponent;
 use crate::conda::activation;
 use crate::entrypoint::Entrypoint;
 use crate::error::Error;
-use crate::plan::{Component, Components};
+use crate::plan::{self, Component, Components};
 use crate::reference::ImageSource;
 use crate::world::World;
-use crate::{account, extension, file, settings};
+use crate::{account, conda, extension, file, settings};
 
 /// What the description comes to.
 pub struct Parts {
@@ -22,11 +22,12 @@ pub struct Parts {
     pub additions: Additions,
 }
 
-/// The components of an image and the additions to its config. Local files are read and hashed here; nothing is fetched.
+/// The components of an image and the additions to its config, in at most `budget` layers. Local files are read and hashed here; nothing is
+/// fetched.
 ///
 /// # Errors
 /// Local inputs that cannot be used, each with its place in the description.
-pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, Error> {
+pub fn of_image(request: &BuildRequest<'_>, budget: usize, world: &World<'_>) -> Result<Parts, Error> {
     let BuildRequest { description, directory, lock, .. } = request;
     let facts = &lock.base.facts.clone().with_conda(lock.conda.as_ref());
     // A current lock says nothing of local files, which may have gone since it was made.
@@ -39,10 +40,16 @@ pub fn of_image(request: &BuildRequest<'_>, world: &World<'_>) -> Result<Parts, 
     let mut platform = account::components(description, facts)?;
     platform.push(entrypoint.component());
     platform.extend(settings::components(description, facts)?);
+    let rootfs = rootfs(request);
+    let room = budget.saturating_sub(usize::from(rootfs.is_some()) + plan::layers_above_conda(extensions.each.len(), budget));
+    let conda = match (&description.conda, &lock.conda) {
+        (Some(asked), Some(locked)) => conda::components(asked, locked, room)?,
+        _ => conda::Components::default(),
+    };
     let components = Components {
-        rootfs: rootfs(request),
-        whiteouts: None,
-        conda: Vec::new(),
+        rootfs,
+        whiteouts: conda.whiteouts,
+        conda: conda.layers,
         extensions: extensions.each,
         extension_list: extensions.list,
         files: file::components(description, directory, &lock.files, world.store)?,

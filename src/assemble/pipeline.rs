@@ -17,6 +17,7 @@ use super::components::{self, Parts};
 use super::earlier::Earlier;
 use super::image::{BasePart, Image, ImageLayer, compose_image};
 use crate::base::{self, BlobReader, Blobs, OpenedImage, Verified};
+use crate::contract;
 use crate::description::Description;
 use crate::error::{Error, FileError};
 use crate::lock::Lock;
@@ -54,10 +55,11 @@ pub struct BuildRequest<'a> {
 pub async fn build(request: &BuildRequest<'_>, earlier: &Earlier, world: &World<'_>, finished: UnboundedSender<ImageLayer>) -> Result<Image, Error> {
     let lock = request.lock;
     let base = base::open(&request.description.base.value, request.directory, lock.base.digest.filter(|_| is_image(request)), world.registry).await?;
-    let Parts { components, mut additions } = components::of_image(request, world)?;
+    let budget = budget(request, base.as_ref());
+    let Parts { components, mut additions } = components::of_image(request, budget, world)?;
     additions.labels.extend(request.labels.clone());
 
-    let plan = Plan::new(components, DirectoryTable::new(&lock.base.directories), request.description.layers);
+    let plan = Plan::new(components, DirectoryTable::new(&lock.base.directories), budget);
     check_claims(&plan.layers, &plan.directories)?;
 
     let base = base_part(request, base);
@@ -71,9 +73,17 @@ fn is_image(request: &BuildRequest<'_>) -> bool {
     !matches!(request.description.base.value, ImageSource::RootFs { .. } | ImageSource::Scratch)
 }
 
+/// The layers that ours may be: what the description says, and no more than the base leaves room for.
+fn budget(request: &BuildRequest<'_>, base: Option<&OpenedImage>) -> usize {
+    let left = contract::limits::LAYERS.saturating_sub(base.map_or(0, |base| base.diff_ids.len()));
+    request.description.layers.min(left)
+}
+
 /// The newest time of all entries: a function of the lock alone.
 fn newest(lock: &Lock) -> Timestamp {
-    lock.extensions.iter().map(|extension| extension.timestamp).fold(lock.base.timestamp, Timestamp::max)
+    let extensions = lock.extensions.iter().map(|extension| extension.timestamp);
+    let packages = lock.conda.iter().flat_map(|conda| &conda.packages).filter_map(|package| package.timestamp);
+    extensions.chain(packages).fold(lock.base.timestamp, Timestamp::max)
 }
 
 fn base_part(request: &BuildRequest<'_>, base: Option<OpenedImage>) -> BasePart {

@@ -9,7 +9,7 @@ use super::input;
 use super::printer::Printer;
 use crate::description::Description;
 use crate::environment;
-use crate::error::{Error, Problem};
+use crate::error::Error;
 use crate::lock::{self, Lock};
 use crate::registry::http::{Http, HttpOptions};
 use crate::registry::{Credentials, Registry};
@@ -73,10 +73,6 @@ impl Project {
     /// Files that cannot be read or are not valid.
     pub fn read(file: &Path, printer: &Printer) -> Result<Self, Error> {
         let description = input::read_description(file)?;
-        if let Some(conda) = &description.conda {
-            let problem = Problem::new("this version of byoi does not build conda packages yet").at(&description.source, conda.span.clone());
-            return Err(Error::input(problem.label("not built yet").help("take [conda] out, and use a base that has the packages")));
-        }
         description.warnings.iter().for_each(|problem| printer.warn(problem));
         let directory = match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),

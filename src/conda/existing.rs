@@ -16,6 +16,9 @@ pub const RECORDS: &str = "conda-meta";
 /// Which files of a base are such records, wherever its environments lie: a pattern for the base's index.
 pub const RECORD_PATTERN: &str = "**/conda-meta/*.json";
 
+/// Where its history is: likewise.
+pub const HISTORY_PATTERN: &str = "**/conda-meta/history";
+
 /// Largest record that is read. That of a package with 100,000 files has about 30 MB.
 pub const LARGEST_RECORD: u64 = 64 << 20;
 
@@ -57,6 +60,14 @@ pub fn packages(index: &Index, prefix: &ImagePath) -> Result<Vec<ExistingPackage
     let mut packages: Vec<_> = records.filter_map(|(path, entry)| Some((path, packed(entry)?))).map(package).collect::<Result<_, _>>()?;
     packages.sort_by(|a, b| a.record.package_record.name.as_normalized().cmp(b.record.package_record.name.as_normalized()));
     Ok(packages)
+}
+
+/// What the history of that environment says of requests, line by line: when something changed, the commands, and the specs that conda still
+/// honours. Which packages came and went is left out.
+pub fn history(index: &Index, prefix: &ImagePath) -> Vec<String> {
+    let file = prefix.join(format!("{RECORDS}/history")).ok();
+    let text = file.and_then(|file| index.content(&file)).map(String::from_utf8_lossy).unwrap_or_default();
+    text.lines().filter(|line| line.starts_with(['=', '#'])).map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn packed(entry: &Entry) -> Option<&Arc<[u8]>> {

@@ -61,6 +61,14 @@ pub(super) async fn lock_with(
     Ok(Some(conda))
 }
 
+/// Whether the entry of before stays, so that neither channels nor the base's packages are asked for.
+///
+/// # Errors
+/// Files that the description names and that cannot be read.
+pub fn is_kept(description: &Description, directory: &Path, before: &Before<'_>) -> Result<bool, Error> {
+    Ok(request::read(description, directory)?.is_none_or(|request| before.unchanged(&request).is_some()))
+}
+
 impl<'a> Before<'a> {
     /// The entry of before, where nothing asks for another.
     fn unchanged(&self, request: &Request) -> Option<&'a lock::Conda> {
@@ -195,6 +203,7 @@ impl Locking<'_> {
             editor: None,
             variables: BTreeMap::new(),
             activation_scripts: Vec::new(),
+            history: Vec::new(),
             packages: laid.packages,
             replaced: laid.replaced,
         })

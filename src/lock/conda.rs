@@ -21,6 +21,8 @@ pub struct Conda {
     pub variables: BTreeMap<String, String>,
     /// Scripts of `activate.d` that do more, sorted; relative to the prefix.
     pub activation_scripts: Vec<String>,
+    /// What the history of the base's environment says of requests, line by line: ours begins with it.
+    pub history: Vec<String>,
     /// The packages that are laid, sorted by name.
     pub packages: Vec<CondaPackage>,
     /// Packages of the base that are replaced or removed, sorted by name.

@@ -47,6 +47,12 @@ pub struct Plan {
 /// Layers above the extensions: their list, files, platform.
 const LAYERS_ABOVE: usize = 3;
 
+/// Layers of a budget that are kept for what lies above conda packages: as many as there are extensions, of which a third of the budget is
+/// enough, since extensions can share layers.
+pub fn layers_above_conda(extensions: usize, budget: usize) -> usize {
+    LAYERS_ABOVE + extensions.min(budget / 3)
+}
+
 impl Plan {
     /// Plans the layers of an image. `directories` is the base's table; `budget` the most layers that ours may be.
     pub fn new(components: Components, mut directories: DirectoryTable, budget: usize) -> Self {

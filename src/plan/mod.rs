@@ -12,5 +12,5 @@ pub use crate::inputs::Inputs;
 pub use component::{Component, Laid, MTIME};
 pub use directories::{DirectoryTable, LinkError, compress};
 pub use fixed::Fixed;
-pub use layers::{Components, Plan, PlannedLayer};
+pub use layers::{Components, Plan, PlannedLayer, layers_above_conda};
 pub use tree::{Conflict, build as build_tree, check_claims};

@@ -31,7 +31,7 @@ pub fn interest() -> Interest {
     let manifests = editor::CONTENT.iter().map(|path| (*path).to_owned()).chain(editor::image_manifests());
     let presence = programs::PRESENCE.iter().map(|path| (*path).to_owned());
     Interest::Patterns {
-        content: manifests.chain(libc::contents()).chain(texts::paths()).collect(),
+        content: manifests.chain(libc::contents()).chain(texts::paths()).chain([existing::HISTORY_PATTERN.to_owned()]).collect(),
         presence: presence.chain(libc::names()).collect(),
         packed: vec![existing::RECORD_PATTERN.to_owned()],
         largest: LARGEST,

@@ -40,6 +40,24 @@ fn scratch(requirement: String) -> Base {
     Base { requirement, digest: None, index: None, timestamp: Timestamp::UNIX_EPOCH, facts: Facts::default(), directories }
 }
 
+/// The index of a base that is locked: out of the store, else read again.
+///
+/// # Errors
+/// A base that is not there any more, or damaged.
+pub async fn index(description: &Description, directory: &Path, base: &Base, world: &World<'_>) -> Result<Index, Error> {
+    if let Some(index) = base.digest.and_then(|digest| world.store.record(RECORD, &interest().key(&digest))) {
+        return Ok(index);
+    }
+    match &description.base.value {
+        ImageSource::Scratch => Ok(Index::default()),
+        ImageSource::RootFs { file } => Ok(inspect(directory.join(file)).await?.index),
+        source => match base::open(source, directory, base.digest, world.registry).await? {
+            Some(image) => index_of(&image, world).await,
+            None => Ok(Index::default()),
+        },
+    }
+}
+
 async fn index_of(image: &OpenedImage, world: &World<'_>) -> Result<Index, Error> {
     let interest = interest();
     let key = interest.key(&image.digest);

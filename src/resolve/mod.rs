@@ -1,7 +1,8 @@
-//! byoi.toml → byoi.lock: base, then extensions, then files. An update changes nothing that was not asked for.
+//! byoi.toml → byoi.lock: base, then conda, then extensions, then files. An update changes nothing that was not asked for.
 
 pub mod base;
 mod lock_base;
+mod lock_conda;
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::world::World;
-use crate::{extension, file};
+use crate::{conda, extension, file};
 
 /// Which entries of an existing lock are looked up anew though their requirements have not changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +20,14 @@ pub enum Update {
     Nothing,
     /// All.
     All,
-    /// Those named: `base`, an extension's id or requirement, a file's URL.
+    /// Those named: `base`, `conda`, a conda package, an extension's id or requirement, a file's URL.
     Names(Vec<String>),
 }
 
 /// The name by which an update asks for the base.
 const BASE: &str = "base";
+/// The name by which an update asks for all conda packages.
+const CONDA: &str = "conda";
 
 impl Update {
     /// Whether an entry with one of these names is looked up anew.
@@ -40,7 +43,9 @@ impl Update {
     fn unknown(&self, lock: &Lock) -> Vec<String> {
         let Update::Names(asked) = self else { return Vec::new() };
         let extensions = lock.extensions.iter().flat_map(|one| [one.id.clone(), one.requirement.clone()]);
-        let known: Vec<String> = extensions.chain(lock.files.iter().map(|file| file.requirement.to_string())).chain([BASE.to_owned()]).collect();
+        let packages = lock.conda.iter().flat_map(|conda| conda.packages.iter().map(|package| package.name.clone()).chain([CONDA.to_owned()]));
+        let files = lock.files.iter().map(|file| file.requirement.to_string());
+        let known: Vec<String> = extensions.chain(files).chain(packages).chain([BASE.to_owned()]).collect();
         asked.iter().filter(|asked| !known.iter().any(|known| known.eq_ignore_ascii_case(asked))).cloned().collect()
     }
 }
@@ -71,7 +76,8 @@ pub async fn resolve(description: &Description, directory: &Path, old: Option<&L
     if let Some(old) = old {
         let names = update.unknown(old);
         if !names.is_empty() {
-            let known = [BASE.to_owned()].into_iter().chain(old.extensions.iter().map(|one| one.id.clone())).collect();
+            let conda = old.conda.iter().map(|_| CONDA.to_owned());
+            let known = [BASE.to_owned()].into_iter().chain(conda).chain(old.extensions.iter().map(|one| one.id.clone())).collect();
             return Err(UnknownName { names, known }.into());
         }
     }
@@ -82,13 +88,14 @@ pub async fn resolve(description: &Description, directory: &Path, old: Option<&L
     };
     let old_extensions: Vec<_> =
         old.into_iter().flat_map(|old| &old.extensions).filter(|one| !update.asks_for(&[&one.id, &one.requirement])).cloned().collect();
-    let facts = base.facts.clone().with_conda(None);
+    let conda = lock_conda::lock_conda(description, directory, old, &base, update, world).await?;
+    let facts = base.facts.clone().with_conda(conda.as_ref());
     let editor = file::editor_version(description, directory).or_else(|| facts.editor.clone());
     let extensions = extension::lock_all(description, directory, &old_extensions, editor.as_deref(), &facts, world).await?;
     let old_files: Vec<_> = old.into_iter().flat_map(|old| &old.files).filter(|one| !update.asks_for(&[one.requirement.as_str()])).cloned().collect();
     let files = file::lock_all(description, &old_files, world).await?;
     file::demand_programs(description, directory, &facts)?;
-    Ok(Lock { base, conda: None, extensions, files })
+    Ok(Lock { base, conda, extensions, files })
 }
 
 /// Fetches what of these inputs is not in the store, several at once.
@@ -96,6 +103,7 @@ pub async fn resolve(description: &Description, directory: &Path, old: Option<&L
 /// # Errors
 /// Downloads that fail or bring other bytes.
 pub async fn fetch(lock: &Lock, needed: &[Digest], world: &World<'_>) -> Result<(), Error> {
+    conda::fetch(lock.conda.as_ref().map_or(&[][..], |conda| &conda.packages), needed, world).await?;
     extension::fetch(&lock.extensions, needed, world).await?;
     file::fetch(&lock.files, needed, world).await
 }

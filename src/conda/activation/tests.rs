@@ -173,6 +173,7 @@ fn locked(variables: &[(&str, &str)]) -> lock::Conda {
         editor: None,
         variables: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         activation_scripts: vec!["etc/conda/activate.d/c.sh".to_owned()],
+        history: Vec::new(),
         packages: Vec::new(),
         replaced: Vec::new(),
     }

@@ -77,6 +77,7 @@ fn locked(packages: Vec<CondaPackage>) -> Conda {
         editor: None,
         variables: BTreeMap::new(),
         activation_scripts: Vec::new(),
+        history: Vec::new(),
         packages,
         replaced: vec![ReplacedPackage { name: "a".to_owned(), version: "0.9".to_owned(), build: "1".to_owned(), removes: Vec::new() }],
     }

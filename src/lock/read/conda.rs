@@ -24,6 +24,8 @@ pub(super) struct CondaForm {
     cuda: Option<String>,
     #[serde(default)]
     activation_scripts: Vec<Spanned<String>>,
+    #[serde(default)]
+    history: Vec<Spanned<String>>,
     python: Option<PythonForm>,
     editor: Option<EditorForm>,
     variables: Option<Spanned<BTreeMap<String, String>>>,
@@ -119,10 +121,18 @@ impl CondaForm {
             editor: self.editor.map(EditorForm::editor),
             variables: self.variables.map(variables).transpose()?.unwrap_or_default(),
             activation_scripts: paths(self.activation_scripts)?,
+            history: self.history.into_iter().map(history_line).collect::<Result<_, _>>()?,
             packages: packages.into_values().collect(),
             replaced: replaced.into_values().collect(),
         })
     }
+}
+
+/// A line of a history that says something of requests: `==> DATE <==` or a comment.
+fn history_line(line: Spanned<String>) -> Result<String, Wrong> {
+    let span = line.span();
+    let line = line.into_inner();
+    if line.starts_with(['=', '#']) && !line.contains(['\n', '\r', '\0']) { Ok(line) } else { Err(wrong("this is no line of a conda history", span)) }
 }
 
 impl PythonForm {

@@ -66,6 +66,7 @@ pub(super) fn sample() -> Conda {
         }),
         variables: BTreeMap::from([("PROJ_DATA".to_owned(), "/opt/conda/share/proj".to_owned())]),
         activation_scripts: vec!["etc/conda/activate.d/libglib_activate.sh".to_owned()],
+        history: vec!["==> 2026-08-19 10:11:12 <==".to_owned(), "# update specs: [\"numpy\"]".to_owned()],
         packages: vec![old, package("numpy", "2.1.0", "py312_0"), scrapy],
         replaced: vec![
             ReplacedPackage {
@@ -192,8 +193,18 @@ pub(super) fn any_conda() -> impl Strategy<Value = Conda> {
     let replaced = btree_map(any_word(), (any_word(), any_word(), any_paths()), 0..3).prop_map(|packages| {
         packages.into_iter().map(|(name, (version, build, removes))| ReplacedPackage { name, version, build, removes }).collect()
     });
-    let facts = (option::of(python), option::of(editor), variables, any_paths());
-    (any_requirement(), facts, packages, replaced).prop_map(|(requirement, (python, editor, variables, activation_scripts), packages, replaced)| {
-        Conda { requirement, python, editor, variables, activation_scripts, packages, replaced }
-    })
+    let history = vec("[=#][^\n\r\0]{0,9}", 0..3);
+    let facts = (option::of(python), option::of(editor), variables, any_paths(), history);
+    (any_requirement(), facts, packages, replaced).prop_map(
+        |(requirement, (python, editor, variables, activation_scripts, history), packages, replaced)| Conda {
+            requirement,
+            python,
+            editor,
+            variables,
+            activation_scripts,
+            history,
+            packages,
+            replaced,
+        },
+    )
 }

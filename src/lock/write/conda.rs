@@ -9,6 +9,7 @@ pub(super) fn write_conda(out: &mut String, conda: &Conda) {
     header(out, "[conda]");
     write_requirement(out, &conda.requirement);
     some(out, "activation-scripts", &conda.activation_scripts);
+    some(out, "history", &conda.history);
     if let Some(python) = &conda.python {
         header(out, "[conda.python]");
         text(out, "version", &python.version);
