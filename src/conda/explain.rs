@@ -98,6 +98,31 @@ pub fn kept_differs(record: &RepoDataRecord, table: &Place) -> Problem {
     table.mark(Problem::new(message).help("write existing = \"update\" to replace it"))
 }
 
+/// What is done and probably not meant: files of packages that others lay too, link scripts that stay unrun, bytes that md5 alone vouched for.
+pub fn warnings(conda: &crate::lock::Conda) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for package in &conda.packages {
+        let name = package.record_name();
+        if let Some(first) = package.clobbered.first() {
+            let more = match package.clobbered.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            let message = format!("{name} has files that another package lays as well, and leaves them to it: {first}{more}");
+            warnings.push(Problem::new(message).help("where something is missing then, leave one of the packages out"));
+        }
+        if !package.link_scripts.is_empty() {
+            let message = format!("{name} has a script that an installer would run; it is laid and stays unrun: {}", package.link_scripts.join(", "));
+            warnings.push(Problem::new(message));
+        }
+        if package.md5_only {
+            let message = format!("the channel states no sha256 of {}: only md5 vouched for it when it was locked", package.file_name());
+            warnings.push(Problem::new(message).help("md5 can be forged; ask who keeps the channel to index it anew"));
+        }
+    }
+    warnings
+}
+
 /// Checks that link scripts, which are laid but never run, are allowed to stay unrun.
 ///
 /// # Errors

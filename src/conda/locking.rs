@@ -154,7 +154,7 @@ impl Locking<'_> {
         let names = asked.iter().chain(keeping.iter().filter(|_| update)).map(searched).collect();
         let candidates = repodata::candidates(&self.request.channels, names, &self.table(), &self.transport, self.world).await?;
         let mut preferred: Vec<_> = self.before.preferred().filter_map(|package| find(&candidates, package)).collect();
-        let kept = if update { Vec::new() } else { self.before.existing.iter().map(|existing| existing.record.clone()).collect() };
+        let kept = if update { Vec::new() } else { self.before.existing.iter().map(kept).collect() };
         if update {
             let locked: BTreeSet<_> = preferred.iter().map(|record| record.package_record.name.clone()).collect();
             preferred.extend(
@@ -214,15 +214,24 @@ fn by_name(name: &PackageName) -> MatchSpec {
     MatchSpec { name: name.clone().into(), ..MatchSpec::default() }
 }
 
-/// The record of a locked package among the candidates, where the channel still has it.
+/// The record of a locked package among the candidates, where the channel still has it: the same bytes, be they at another place by now.
 fn find(candidates: &[RepoData], package: &CondaPackage) -> Option<RepoDataRecord> {
     let same = |record: &&RepoDataRecord| {
-        let sha256 = record.package_record.sha256.as_ref().map(|sha256| Digest::from_bytes((*sha256).into()));
-        record.package_record.name.as_normalized() == package.name
-            && channel::without_credentials(&record.url) == package.url
-            && sha256.is_none_or(|sha256| sha256 == package.sha256)
+        let found = &record.package_record;
+        found.name.as_normalized() == package.name
+            && match &found.sha256 {
+                Some(sha256) => Digest::from_bytes((*sha256).into()) == package.sha256,
+                None => channel::without_credentials(&record.url) == package.url,
+            }
     };
     candidates.iter().flat_map(|records| records.iter()).find(same).cloned()
+}
+
+/// A package of the base that stays. Whether the machine is right for it is not asked: it is there already.
+fn kept(existing: &ExistingPackage) -> RepoDataRecord {
+    let mut record = existing.record.clone();
+    record.package_record.depends.retain(|depend| !depend.starts_with("__"));
+    record
 }
 
 /// The Python of an environment.

@@ -45,6 +45,7 @@ mod yaml;
 pub use bytecode::Compiler;
 pub use components::{Components, components};
 pub use download::fetch;
+pub use explain::warnings;
 pub use history::history;
 pub use info::{PackageInfo, PackagePath, PathKind, Placeholder};
 pub use locking::{Before, is_kept, lock};

@@ -106,7 +106,7 @@ fn who_lays_what_is_locked() {
     let packages = [
         TestPackage::new("first", "1.0").file("lib/shared", "first").file("bin/.first-post-link.sh", "echo"),
         TestPackage::new("second", "1.0").depends(&["first"]).file("lib/shared", "second"),
-        TestPackage::new("third", "1.0").file("share/first/below", "x"),
+        TestPackage::new("third", "1.0").file("share/first.txt/below", "x"),
     ];
     let mut channel = TestChannel::write(bench.path("channel"), &packages);
     let description = asking(&["./channel"], &["second"]);

@@ -1,5 +1,6 @@
 //! A channel, and packages for it, written by rattler's own writers.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,7 @@ impl TestPackage {
             noarch: None,
             depends: Vec::new(),
             constrains: Vec::new(),
-            files: vec![(format!("share/{name}"), format!("{name} {version}\n").into_bytes())],
+            files: vec![(format!("share/{name}.txt"), format!("{name} {version}\n").into_bytes())],
             tar_bz2: false,
         }
     }
@@ -208,4 +209,35 @@ impl TestChannel {
             fs::remove_file(plain).unwrap();
         }
     }
+
+    /// Puts the archives and a sharded index (CEP 16) on a server, no other index, and gives the channel's URL.
+    pub fn serve_shards(&self, server: &TestRegistry, path: &str) -> String {
+        for (subdir, index) in SUBDIRS.iter().zip(&self.indexes) {
+            let mut shards: BTreeMap<String, Value> = BTreeMap::new();
+            for key in ["packages", "packages.conda"] {
+                for (file, record) in index[key].as_object().unwrap() {
+                    let name = record["name"].as_str().unwrap().to_owned();
+                    let shard = shards.entry(name).or_insert_with(|| json!({"packages": {}, "packages.conda": {}, "removed": []}));
+                    shard[key][file] = record.clone();
+                    let bytes = fs::read(self.directory.join(subdir).join(file)).unwrap();
+                    server.put_file(&format!("{path}/{subdir}/{file}"), "application/octet-stream", bytes);
+                }
+            }
+            let mut digests = Map::new();
+            for (name, shard) in shards {
+                let packed = packed(&shard);
+                let digest = hex(&compute_bytes_digest::<Sha256>(&packed));
+                server.put_file(&format!("{path}/{subdir}/shards/{digest}.msgpack.zst"), "application/octet-stream", packed);
+                digests.insert(name, json!(digest));
+            }
+            let url = server.url(&format!("{path}/{subdir}/"));
+            let index = json!({"info": {"subdir": subdir, "base_url": url, "shards_base_url": format!("{url}shards/")}, "shards": digests});
+            server.put_file(&format!("{path}/{subdir}/repodata_shards.msgpack.zst"), "application/octet-stream", packed(&index));
+        }
+        server.url(path)
+    }
+}
+
+fn packed(value: &Value) -> Vec<u8> {
+    zstd::encode_all(rmp_serde::to_vec_named(value).unwrap().as_slice(), 3).unwrap()
 }

@@ -91,6 +91,10 @@ fn what_was_locked_is_preferred_until_an_update_asks_for_it() {
     let mut channel = TestChannel::write(bench.path("channel"), &[packages.as_slice(), &newer].concat());
     assert_eq!(bench.locked(&asking(&["./channel"], &["a", "b"])), first);
     assert_eq!(versions(&bench.locked(&asking(&["./channel"], &["a", "b", "c"]))), ["a 1.0", "b 1.0", "c 2.0"]);
+    // The same archives at another place are the same packages.
+    std::fs::rename(bench.path("channel"), bench.path("moved")).unwrap();
+    assert_eq!(versions(&bench.locked(&asking(&["./moved"], &["a", "b"]))), ["a 1.0", "b 1.0"]);
+    std::fs::rename(bench.path("moved"), bench.path("channel")).unwrap();
     bench.update = vec!["b"];
     assert_eq!(versions(&bench.locked(&asking(&["./channel"], &["a", "b"]))), ["a 1.0", "b 2.0"]);
     bench.update = vec!["*"];
@@ -145,7 +149,7 @@ fn existing(bench: &Bench, conda: &lock::Conda) -> Vec<ExistingPackage> {
         record["fn"] = package.file_name().into();
         record["url"] = package.url.as_str().into();
         record["channel"] = package.channel.as_str().into();
-        record["files"] = serde_json::json!([format!("share/{}", package.name), format!("old/{}", package.name), "share/common"]);
+        record["files"] = serde_json::json!([format!("share/{}.txt", package.name), format!("old/{}", package.name), "share/common"]);
         let packed = zstd::encode_all(record.to_string().as_bytes(), 3).unwrap();
         let attributes = Attributes { mode: 0o644, uid: 0, gid: 0, mtime: 0 };
         let path = ImagePath::parse(format!("opt/conda/conda-meta/{}.json", package.record_name())).unwrap();
@@ -159,7 +163,9 @@ fn existing(bench: &Bench, conda: &lock::Conda) -> Vec<ExistingPackage> {
 fn packages_of_the_base_stay_or_change_as_asked() {
     let mut bench = Bench::new();
     small(&bench);
-    let base = bench.locked(&asking(&["./channel"], &["python 3.11.*", "attrs"]));
+    let declared = |conda: &mut Conda| conda.cuda = Some(Spanned { value: "12.4".to_owned(), span: 0..0 });
+    let base = bench.locked(&with(asking(&["./channel"], &["python 3.11.*", "attrs", "gpu"]), declared));
+    // One of them asks for a machine that nobody declares now: it stays all the same.
     bench.existing = existing(&bench, &base);
     let keep = asking(&["./channel"], &["scrapy"]);
     let conda = bench.locked(&keep);
@@ -167,13 +173,13 @@ fn packages_of_the_base_stay_or_change_as_asked() {
     assert_eq!(conda.python.as_ref().unwrap().version, "3.11.9");
     assert!(conda.replaced.is_empty());
     insta::assert_snapshot!("kept_package_in_the_way", bench.refused(&asking(&["./channel"], &["scrapy", "python 3.12.*"])));
-    let update = |specs: &[&str]| with(asking(&["./channel"], specs), |conda| conda.existing = Existing::Update);
+    let update = |specs: &[&str]| with(with(asking(&["./channel"], specs), declared), |conda| conda.existing = Existing::Update);
     let conda = bench.locked(&update(&["scrapy"]));
     assert_eq!((versions(&conda), conda.replaced.len()), (vec!["scrapy 2.11.0".to_owned()], 0));
     let conda = bench.locked(&update(&["scrapy", "python 3.12.*"]));
     assert_eq!(versions(&conda), ["python 3.12.4", "scrapy 2.11.0"]);
     assert_eq!((conda.replaced[0].name.as_str(), conda.replaced[0].version.as_str()), ("python", "3.11.9"));
-    // `share/python` is laid again, `share/common` is attrs' too.
+    // `share/python.txt` is laid again, `share/common` is attrs' too.
     assert_eq!(conda.replaced[0].removes, ["conda-meta/python-3.11.9-h1_0.json", "old/python"]);
 }
 
