@@ -77,6 +77,7 @@ pub async fn bring_up_to_date(project: &Project, locked: bool, context: &Context
     if let Some(lock) = &project.lock
         && staleness(project, lock)?.is_empty()
     {
+        conda::check_locked(&project.description, lock.conda.as_ref())?;
         return Ok(lock.clone());
     }
     if locked {
@@ -105,6 +106,7 @@ async fn resolve_and_write(project: &Project, update: &Update, context: &Context
         context.printer.say(format!("{} is up to date", project.lock_path.display()));
         return Ok(lock);
     }
+    lock.conda.iter().flat_map(conda::warnings).for_each(|problem| context.printer.warn(&problem));
     write(&project.lock_path, &lock)?;
     context.printer.say(format!("{} is written", project.lock_path.display()));
     context.printer.say(lock::table(&changes).trim_end());

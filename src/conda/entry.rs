@@ -9,7 +9,6 @@ use rattler_conda_types::RepoDataRecord;
 use url::Url;
 
 use super::archive_info::{Looked, look};
-use super::channel;
 use super::download::PARALLEL;
 use super::error::FetchError;
 use super::existing::ExistingPackage;
@@ -17,6 +16,7 @@ use super::http::Transport;
 use super::info::PackageInfo;
 use super::placement::{self, Claims, Placement};
 use super::record::CONDA_META;
+use super::{channel, contents};
 use crate::error::Error;
 use crate::image_path::ImagePath;
 use crate::lock::{CondaPackage, Python, ReplacedPackage};
@@ -28,6 +28,8 @@ pub struct Laid {
     pub packages: Vec<CondaPackage>,
     /// Packages of the base that are replaced or removed, sorted by name.
     pub replaced: Vec<ReplacedPackage>,
+    /// Files that have to be read, by package.
+    pub wanted: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Looks at the archives of `records`, which come in topological order, and decides who lays what beside the packages that the base keeps.
@@ -54,13 +56,16 @@ pub async fn laid(
     let staying = staying(records, &placements, &kept);
     let replaced = replaced.iter().map(|existing| replacement(existing, &staying)).collect::<Result<Vec<_>, Error>>()?;
     let mut packages = Vec::with_capacity(records.len());
+    let mut wanted = BTreeMap::new();
     for ((record, looked), (name, placement)) in records.iter().zip(&looked).zip(&placements) {
         let clobbered = clobbered.get(*name).cloned().unwrap_or_default();
         let laid_size = placement::laid_size(placement, Some(clobbered.as_slice()));
+        let paths = placement.keys().filter_map(|path| std::str::from_utf8(path.as_bytes()).ok());
+        wanted.insert((*name).to_owned(), contents::wanted(paths.filter(|path| clobbered.binary_search_by(|lost| lost.as_str().cmp(path)).is_err())));
         packages.push(CondaPackage { clobbered, laid_size, ..described(record, looked) });
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Laid { packages, replaced })
+    Ok(Laid { packages, replaced, wanted })
 }
 
 async fn look_at_all(records: &[&RepoDataRecord], transport: &Transport, world: &World<'_>) -> Result<Vec<Looked>, Error> {

@@ -86,6 +86,14 @@ pub enum FetchError {
         /// Why.
         reason: String,
     },
+    /// A package sets variables that are not a package's to set.
+    #[error("{package} brings `{file}`, which is no table of variables that a package may set in an image")]
+    Variables {
+        /// The package.
+        package: String,
+        /// The file, relative to the prefix.
+        file: String,
+    },
     /// The archive holds another package than the channel's index says.
     #[error("{file} holds {found}, and the channel's index says {expected}")]
     OtherPackage {
@@ -106,7 +114,7 @@ impl Fault for FetchError {
             | FetchError::NotConda { .. }
             | FetchError::Gone { .. }
             | FetchError::OtherPackage { .. } => Kind::World,
-            FetchError::NoDigest { .. } | FetchError::Scheme { .. } => Kind::Input,
+            FetchError::NoDigest { .. } | FetchError::Scheme { .. } | FetchError::Variables { .. } => Kind::Input,
         }
     }
 

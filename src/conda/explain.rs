@@ -8,7 +8,7 @@ use super::locking::Before;
 use super::place::{Asked, Place};
 use crate::description::{Conda, Description};
 use crate::error::{Error, Invalid, Problem};
-use crate::lock::CondaPackage;
+use crate::lock::{self, CondaPackage};
 
 /// Lines of a solver's explanation that are shown: the first name the packages that were asked for.
 const MAX_LINES: usize = 24;
@@ -99,7 +99,7 @@ pub fn kept_differs(record: &RepoDataRecord, table: &Place) -> Problem {
 }
 
 /// What is done and probably not meant: files of packages that others lay too, link scripts that stay unrun, bytes that md5 alone vouched for.
-pub fn warnings(conda: &crate::lock::Conda) -> Vec<Problem> {
+pub fn warnings(conda: &lock::Conda) -> Vec<Problem> {
     let mut warnings = Vec::new();
     for package in &conda.packages {
         let name = package.record_name();
@@ -121,6 +121,17 @@ pub fn warnings(conda: &crate::lock::Conda) -> Vec<Problem> {
         }
     }
     warnings
+}
+
+/// Checks what a description may say otherwise without making its lock stale: which link scripts may stay unrun.
+///
+/// # Errors
+/// All packages with scripts that the description does not allow.
+pub fn check_locked(description: &Description, locked: Option<&lock::Conda>) -> Result<(), Error> {
+    match (&description.conda, locked) {
+        (Some(wanted), Some(locked)) => check_link_scripts(description, wanted, &locked.packages),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that link scripts, which are laid but never run, are allowed to stay unrun.

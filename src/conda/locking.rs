@@ -1,6 +1,6 @@
 //! The lock's entry of an environment: solved or taken from a pixi.lock, then looked at package by package.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rattler_conda_types::{GenericVirtualPackage, MatchSpec, PackageName, PackageRecord, RepoDataRecord};
@@ -9,10 +9,11 @@ use rattler_repodata_gateway::RepoData;
 use super::credentials::{Credentials, CredentialsError};
 use super::existing::ExistingPackage;
 use super::http::Transport;
+use super::package::Environment;
 use super::place::Place;
 use super::request::{self, Request};
 use super::solve::{Question, Unsolved, solve};
-use super::{channel, entry, explain, repodata, virtual_packages};
+use super::{channel, contents, entry, explain, repodata, virtual_packages};
 use crate::description::{Conda as Wanted, Description};
 use crate::digest::Digest;
 use crate::error::{Error, Invalid, Problem};
@@ -197,12 +198,14 @@ impl Locking<'_> {
         let stays = |existing: &&ExistingPackage| records.iter().any(|record| same_package(&existing.record, record));
         let (kept, replaced): (Vec<_>, Vec<_>) = self.before.existing.iter().partition(stays);
         let laid = entry::laid(&laid, python.as_ref(), &kept, &replaced, &self.transport, self.world).await?;
+        let environment = Environment { prefix: self.wanted.prefix.clone(), owner: self.wanted.owner, python, compiler: None };
+        let contents = contents::read(&laid.packages, &laid.wanted, &environment, &self.transport, self.world).await?;
         Ok(lock::Conda {
             requirement: self.request.requirement.clone(),
-            python,
-            editor: None,
-            variables: BTreeMap::new(),
-            activation_scripts: Vec::new(),
+            python: environment.python,
+            editor: contents.editor,
+            variables: contents.activation.variables,
+            activation_scripts: contents.activation.scripts,
             history: Vec::new(),
             packages: laid.packages,
             replaced: laid.replaced,

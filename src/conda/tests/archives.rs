@@ -136,3 +136,33 @@ fn who_lays_what_is_locked() {
     });
     assert!(bench.refused(&allowed).contains("holds second 1.0 h1_0, and the channel's index says second 2.0 h1_0"));
 }
+
+#[test]
+fn activation_and_editor_are_read_out_of_the_packages() {
+    let bench = Bench::new();
+    let packages = [
+        TestPackage::new("gdal", "3.9")
+            .file("etc/conda/activate.d/gdal-activate.sh", "export GDAL_DATA=\"${CONDA_PREFIX}/share/gdal\"\n")
+            .file("etc/conda/activate.d/more.sh", "if true; then echo; fi\n")
+            .file("etc/conda/env_vars.d/gdal.json", r#"{"CPL_ZIP_ENCODING": "UTF-8"}"#),
+        TestPackage::new("sagemaker-code-editor", "1.9")
+            .file("bin/sagemaker-code-editor", "#!/bin/sh\n")
+            .file("share/sagemaker-code-editor/package.json", r#"{"version": "1.101.2"}"#)
+            .file("share/sagemaker-code-editor/extensions/git/package.json", r#"{"publisher": "vscode", "name": "git"}"#),
+        TestPackage::new("reserved", "1.0").file("etc/conda/env_vars.d/reserved.json", r#"{"PATH": "/x"}"#),
+    ];
+    TestChannel::write(bench.path("channel"), &packages);
+    let description = asking(&["./channel"], &["gdal", "sagemaker-code-editor"]);
+    let conda = bench.locked(&description);
+    let variables: Vec<_> = conda.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(variables, ["CPL_ZIP_ENCODING=UTF-8", "GDAL_DATA=/opt/conda/share/gdal"]);
+    assert_eq!(conda.activation_scripts, ["etc/conda/activate.d/more.sh"]);
+    let editor = conda.editor.as_ref().unwrap();
+    assert_eq!((editor.version.as_str(), editor.launcher.absolute().as_str()), ("1.101.2", "/opt/conda/bin/sagemaker-code-editor"));
+    assert_eq!(editor.builtin_extensions, ["vscode.git"]);
+    // A second time without the archives.
+    std::fs::remove_dir_all(bench.store.root().join("blobs/sha256")).unwrap();
+    std::fs::create_dir(bench.store.root().join("blobs/sha256")).unwrap();
+    assert_eq!(bench.locked(&description), conda);
+    assert!(bench.refused(&asking(&["./channel"], &["reserved"])).contains("`etc/conda/env_vars.d/reserved.json`"));
+}
