@@ -6,6 +6,8 @@ mod base_registry;
 mod base_transports;
 mod build;
 mod buildkit_tar;
+mod conda_meta;
+mod conda_trees;
 mod entrypoint;
 mod extension;
 mod extension_origins;

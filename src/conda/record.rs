@@ -124,7 +124,8 @@ fn made(path: &ImagePath, path_type: PathType, content: Option<Digests>) -> Path
         path_type,
         no_link: false,
         sha256: content.map(|content| sha256(content.archive)),
-        sha256_in_prefix: content.filter(|content| content.laid != content.archive).map(|content| sha256(content.laid)),
+        // As conda does it, of every file: its doctor looks at no other.
+        sha256_in_prefix: content.map(|content| sha256(content.laid)),
         size_in_bytes: content.map(|content| content.size),
         file_mode: None,
         prefix_placeholder: None,

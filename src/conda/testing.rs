@@ -125,17 +125,7 @@ impl Specimen {
 
     /// The archive as `.conda`.
     pub fn to_conda(&self) -> Vec<u8> {
-        let mut outer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        let name = self.record_name();
-        let mut add = |name: &str, bytes: &[u8]| {
-            outer.start_file(name, stored).expect("memory takes all");
-            outer.write_all(bytes).expect("memory takes all");
-        };
-        add("metadata.json", br#"{"conda_pkg_format_version": 2}"#);
-        add(&format!("pkg-{name}.tar.zst"), &zstd::encode_all(&tar_of(&self.members)[..], 1).expect("memory takes all"));
-        add(&format!("info-{name}.tar.zst"), &zstd::encode_all(&tar_of(&self.info())[..], 1).expect("memory takes all"));
-        outer.finish().expect("memory takes all").into_inner()
+        in_conda(&self.info_tar(), &self.content_tar())
     }
 
     /// The archive as `.tar.bz2`.
@@ -148,6 +138,11 @@ impl Specimen {
     /// The unpacked tar of the info section.
     pub fn info_tar(&self) -> Vec<u8> {
         tar_of(&self.info())
+    }
+
+    /// The unpacked tar of the content.
+    pub fn content_tar(&self) -> Vec<u8> {
+        tar_of(&self.members)
     }
 
     /// The entry of a lock for the archive `bytes` of this package with this extension (`conda`, `tar.bz2`), laid without clobbering.
@@ -207,6 +202,20 @@ impl Specimen {
         };
         texts.into_iter().map(member).collect()
     }
+}
+
+/// A `.conda` with these tars as its info section and its content.
+pub fn in_conda(info: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut outer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let packed = |tar: &[u8]| zstd::encode_all(tar, 1).expect("memory takes all");
+    for (name, bytes) in
+        [("metadata.json", br#"{"conda_pkg_format_version": 2}"#.to_vec()), ("pkg-x.tar.zst", packed(content)), ("info-x.tar.zst", packed(info))]
+    {
+        outer.start_file(name, stored).expect("memory takes all");
+        outer.write_all(&bytes).expect("memory takes all");
+    }
+    outer.finish().expect("memory takes all").into_inner()
 }
 
 /// A tar with names as they are, be they no paths.

@@ -6,6 +6,7 @@ pub mod base;
 pub mod byoi;
 pub mod certificates;
 pub mod child;
+pub mod conda;
 pub mod docker;
 pub mod docker_registry;
 pub mod file_tree;

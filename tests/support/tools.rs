@@ -24,6 +24,16 @@ pub fn rootfs() -> PathBuf {
     made_by("hack/rootfs", work().join("rootfs/bookworm.tar"))
 }
 
+/// A conda channel with scrapy's environment and packages for awkward cases.
+pub fn channel() -> PathBuf {
+    made_by("hack/channel", work().join("channel"))
+}
+
+/// The interpreter that has conda as a module.
+pub fn conda() -> PathBuf {
+    made_by("hack/conda", work().join("conda/bin/python"))
+}
+
 /// A VSIX, by its name without suffix.
 pub fn vsix(name: &str) -> PathBuf {
     made_by("hack/vsix", work().join("vsix").join(format!("{name}.vsix")))

@@ -1,9 +1,11 @@
 //! Packages that lie, or want to do harm.
 
+use proptest::prelude::*;
 use serde_json::json;
 use tar::EntryType;
 
 use super::*;
+use crate::conda::testing::in_conda;
 
 /// The error of laying the archive of `specimen` in both forms, with the lock's entry of a harmless package of that name.
 fn refused(specimen: &Specimen) -> String {
@@ -140,4 +142,52 @@ fn damaged_archives_are_refused() {
     flipped[place] ^= 0xff;
     let locked = CondaPackage { sha256: Digest::of(&flipped), ..harmless };
     lay(&locked, &flipped).unwrap_err();
+}
+
+/// A package with something of everything.
+fn varied() -> Specimen {
+    a().noarch_python()
+        .file("bin/x", 0o755, "x")
+        .hard_link("bin/y", "bin/x", b"x")
+        .symlink("lib/link", "../x")
+        .directory("lib/empty")
+        .patched("share/text", 0o644, "/built", false, "#!/built/x\n/built")
+        .patched("share/binary", 0o644, "/built/long/enough", true, "\0/built/long/enough/x\0")
+        .file("site-packages/a.py", 0o644, "")
+        .entry_point("tool = a:b")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+    #[test]
+    fn whatever_bytes_change_nothing_leaves_the_prefix(
+        changes in proptest::collection::vec((any::<bool>(), any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        texts in proptest::collection::vec((any::<prop::sample::Index>(), proptest::sample::select(&["../", "/", ".", "info", "\0", "bin/x", "-1", "null"][..])), 0..3),
+    ) {
+        let mut info = varied().info_tar();
+        let content = varied().content_tar();
+        for (index, text) in texts {
+            let at = index.index(info.len() - text.len());
+            info[at..at + text.len()].copy_from_slice(text.as_bytes());
+        }
+        let mut content = content;
+        for (is_info, index, byte) in changes {
+            let tar = if is_info { &mut info } else { &mut content };
+            let at = index.index(tar.len());
+            tar[at] = byte;
+        }
+        let bytes = in_conda(&info, &content);
+        let harmless = varied();
+        let mut locked = harmless.locked(&harmless.to_conda(), "conda", Some(&python()));
+        locked.sha256 = Digest::of(&bytes);
+        if let Ok(laid) = component(&locked).lay(&archives(&bytes)) {
+            for (path, entry) in laid {
+                prop_assert!(path.starts_with(&prefix()) && path != prefix());
+                prop_assert!(matches!(entry.mode, 0 | 0o644 | 0o755 | 0o777));
+                if matches!(entry.node, Node::File(_)) {
+                    super::bytes(&entry);
+                }
+            }
+        }
+    }
 }

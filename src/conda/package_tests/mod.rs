@@ -1,5 +1,6 @@
 //! Packages as they are laid and recorded, made for the purpose.
 
+mod bytecode;
 mod environments;
 mod hostile;
 mod laying;
