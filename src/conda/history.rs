@@ -12,6 +12,9 @@ const ALIAS: &str = "https://conda.anaconda.org/";
 /// The one date of a history that byoi writes: that of all that has no time of its own.
 const DATE: &str = "1980-01-02 00:00:00";
 
+/// What made the environment. conda takes what was asked for only from entries that name a command.
+const COMMAND: &str = "byoi build";
+
 /// The component of the history, after what the base's history, if it has one, already says.
 ///
 /// # Errors
@@ -29,7 +32,7 @@ fn text(conda: &lock::Conda, earlier: &str) -> String {
         text.push_str(earlier.trim_end_matches('\n'));
         text.push('\n');
     }
-    text.push_str(&format!("==> {DATE} <==\n"));
+    text.push_str(&format!("==> {DATE} <==\n# cmd: {COMMAND}\n"));
     for package in &conda.replaced {
         text.push_str(&format!("-{}-{}-{}\n", package.name, package.version, package.build));
     }

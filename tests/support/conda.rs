@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use byoi::conda::testing::Specimen;
 use byoi::conda::{Compiler, Environment, LayerSpool, PackageComponent, PackageInfo, RecordComponent, history, owners};
-use byoi::digest::Digest;
+use byoi::digest::{Digest, Digesting};
 use byoi::error::Error;
 use byoi::image_path::ImagePath;
 use byoi::inputs::Inputs;
-use byoi::layer::write_tar;
+use byoi::layer::{Tree, write_tar};
 use byoi::lock::{self, CondaPackage, CondaRequirement, Directories, Python};
 use byoi::plan::{Component, Components, DirectoryTable, Plan, build_tree};
 use rattler::install::{Installer, LinkOptions};
@@ -50,22 +51,34 @@ impl Packages {
 
     /// The packages of these specimens, each with the form of its archive, written below `directory`.
     pub fn of_specimens(directory: &Path, specimens: &[(Specimen, &str)]) -> Self {
-        let record = |(specimen, extension): &(Specimen, &str)| {
+        let write = |(specimen, extension): &(Specimen, &str)| {
             let bytes = if *extension == "conda" { specimen.to_conda() } else { specimen.to_tar_bz2() };
             let subdir = directory.join(specimen.index["subdir"].as_str().unwrap());
             fs::create_dir_all(&subdir).unwrap();
             let path = subdir.join(format!("{}.{extension}", specimen.record_name()));
             fs::write(&path, &bytes).unwrap();
-            let index = serde_json::from_value(specimen.index.clone()).unwrap();
-            let sha256 = (*Digest::of(&bytes).as_bytes()).into();
+            path
+        };
+        Self::of_archives(specimens.iter().map(write))
+    }
+
+    /// The packages of archives that lie in the subdirectories of a channel.
+    pub fn of_archives(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let record = |path: PathBuf| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let file = File::open(&path).unwrap();
+            let index = PackageInfo::of_archive(&file, name).unwrap().index;
+            let mut digesting = Digesting::new(file);
+            let size = io::copy(&mut digesting, &mut io::sink()).unwrap();
+            let sha256 = (*digesting.finish().1.as_bytes()).into();
             RepoDataRecord {
-                package_record: PackageRecord::from_index_json(index, Some(bytes.len() as u64), Some(sha256), None).unwrap(),
-                identifier: path.file_name().unwrap().to_str().unwrap().parse().unwrap(),
+                package_record: PackageRecord::from_index_json(index, Some(size), Some(sha256), None).unwrap(),
+                identifier: name.parse().unwrap(),
                 url: url::Url::from_file_path(&path).unwrap(),
-                channel: Some(url::Url::from_directory_path(directory).unwrap().to_string()),
+                channel: Some(url::Url::from_directory_path(path.parent().unwrap().parent().unwrap()).unwrap().to_string()),
             }
         };
-        Self::new(specimens.iter().map(record).collect())
+        Self::new(paths.into_iter().map(record).collect())
     }
 
     /// `names` and all that they depend on, out of a channel that has one version of each.
@@ -140,6 +153,13 @@ impl Packages {
 
     /// The tar of one layer with all packages, their records and the history.
     pub fn laid(&self, compiler: Option<Compiler>) -> Vec<u8> {
+        let mut tar = Vec::new();
+        write_tar(&self.tree(compiler), &mut tar).unwrap();
+        tar
+    }
+
+    /// One layer with all packages, their records and the history.
+    pub fn tree(&self, compiler: Option<Compiler>) -> Tree {
         let locked = self.locked();
         let environment = Environment { prefix: ImagePath::literal(PREFIX), owner: OWNER, python: locked.python.clone(), compiler };
         let spool = LayerSpool::new();
@@ -153,10 +173,7 @@ impl Packages {
         components.push(Arc::new(history(&locked, OWNER, "").unwrap()));
         let components = Components { conda: vec![("conda".to_owned(), components)], ..Components::default() };
         let plan = Plan::new(components, DirectoryTable::new(&Directories::default()), 40);
-        let tree = build_tree(&plan.layers[0], &plan.directories, self).unwrap();
-        let mut tar = Vec::new();
-        write_tar(&tree, &mut tar).unwrap();
-        tar
+        build_tree(&plan.layers[0], &plan.directories, self).unwrap()
     }
 
     /// Installs the packages with rattler into `directory`, as if it were the prefix of an image.

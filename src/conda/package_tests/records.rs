@@ -95,7 +95,7 @@ fn the_history_names_packages_and_specs() {
     assert_eq!(path.absolute(), "/opt/conda/conda-meta/history");
     assert_eq!(
         text(entry),
-        "==> 2020-01-01 00:00:00 <==\n+x::y-1-0\n==> 1980-01-02 00:00:00 <==\n-a-0.9-1\n+https://conda.example/main/linux-64::a-1.0-0\n\
+        "==> 2020-01-01 00:00:00 <==\n+x::y-1-0\n==> 1980-01-02 00:00:00 <==\n# cmd: byoi build\n-a-0.9-1\n+https://conda.example/main/linux-64::a-1.0-0\n\
          +conda-forge/linux-64::b-1.0-0\n# update specs: [\"scrapy >=2.11\", 'b[build=\"x*\"]', \"c[version='1']\"]\n"
     );
 }
