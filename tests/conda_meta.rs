@@ -29,7 +29,7 @@ print(json.dumps({
 "#;
 
 fn packages() -> Packages {
-    Packages::of_channel(&tools::channel(), &["scrapy", "pip", "t-modes", "t-old", "t-noarch", "t-clobber-a", "t-clobber-b"])
+    Packages::of_channel(&tools::channel(), &["scrapy", "pip", "t-old", "t-noarch", "t-clobber-a", "t-clobber-b"])
 }
 
 fn unpack(tar: &[u8], directory: &Path) {

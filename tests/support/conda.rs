@@ -148,7 +148,16 @@ impl Packages {
             update_existing: false,
             cuda: None,
         };
-        lock::Conda { requirement, python, editor: None, variables: BTreeMap::new(), activation_scripts: Vec::new(), packages, replaced: Vec::new() }
+        lock::Conda {
+            requirement,
+            python,
+            editor: None,
+            variables: BTreeMap::new(),
+            activation_scripts: Vec::new(),
+            packages,
+            replaced: Vec::new(),
+            history: Vec::new(),
+        }
     }
 
     /// The tar of one layer with all packages, their records and the history.
