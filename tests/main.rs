@@ -6,6 +6,7 @@ mod base_registry;
 mod base_transports;
 mod build;
 mod buildkit_tar;
+mod circles;
 mod conda_memory;
 mod conda_meta;
 mod conda_trees;

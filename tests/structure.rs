@@ -39,7 +39,8 @@ const ROOMS: &[&str] = &[
     "cli",
 ];
 
-fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
+/// All Rust files below a directory.
+pub fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -50,7 +51,8 @@ fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn source() -> PathBuf {
+/// The library's and the command's sources.
+pub fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
@@ -62,11 +64,16 @@ fn room(file: &Path) -> Option<String> {
     (!["lib", "main"].contains(&name)).then(|| name.to_owned())
 }
 
+/// The code of a file, without its tests and comments.
+pub fn without_tests(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
 /// Rooms that a text names as `crate::ROOM`, its tests and comments left out: tests may look anywhere.
 fn imports(text: &str) -> BTreeSet<String> {
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-    lines
+    without_tests(text)
+        .lines()
         .flat_map(|line| line.split("crate::").skip(1).map(str::to_owned).collect::<Vec<_>>())
         .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect())
         .filter(|name: &String| !name.is_empty())

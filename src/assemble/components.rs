@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::Additions;
-use super::pipeline::BuildRequest;
+use super::request::BuildRequest;
 use crate::base::RootFsComponent;
 use crate::conda::activation;
 use crate::entrypoint::Entrypoint;

@@ -7,6 +7,7 @@ mod earlier;
 mod history;
 mod image;
 mod pipeline;
+mod request;
 mod reuse;
 
 pub use build::{BuiltLayer, Origin};
@@ -14,5 +15,6 @@ pub use config::{Additions, ConfigLayer, compose};
 pub use earlier::{Before, Earlier, EarlierLayer};
 pub use history::{HistoryItem, read as read_history};
 pub use image::{BasePart, Image, ImageLayer, compose_image};
-pub use pipeline::{BuildRequest, build};
+pub use pipeline::build;
+pub use request::BuildRequest;
 pub use reuse::{KnownLayer, layers_of};

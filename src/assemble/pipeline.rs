@@ -1,9 +1,6 @@
 //! The build as a whole: description and lock in, image out. Layers are handed over as soon as they are finished, so that they can be
 //! uploaded while the next one is made.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -16,9 +13,9 @@ use super::build::{BuiltLayer, Origin, Workshop};
 use super::components::{self, Parts};
 use super::earlier::Earlier;
 use super::image::{BasePart, Image, ImageLayer, compose_image};
+use super::request::BuildRequest;
 use crate::base::{self, BlobReader, Blobs, OpenedImage, Verified};
 use crate::contract;
-use crate::description::Description;
 use crate::error::{Error, FileError};
 use crate::lock::Lock;
 use crate::manifest::{Compression, Descriptor, Family};
@@ -27,26 +24,6 @@ use crate::reference::ImageSource;
 use crate::resolve;
 use crate::store::Store;
 use crate::world::World;
-
-/// What is to be built.
-pub struct BuildRequest<'a> {
-    /// The description.
-    pub description: &'a Description,
-    /// The description's directory.
-    pub directory: &'a Path,
-    /// A lock that is current.
-    pub lock: &'a Lock,
-    /// More labels, which win over the description's.
-    pub labels: BTreeMap<String, String>,
-    /// The media types; the base's where none.
-    pub family: Option<Family>,
-    /// `SOURCE_DATE_EPOCH`: the time of the image and of our history items.
-    pub epoch: Option<Timestamp>,
-    /// Make every layer, trust none.
-    pub rebuild: bool,
-    /// Threads that compress.
-    pub threads: NonZeroUsize,
-}
 
 /// Builds the image. Each layer of ours goes to `finished` when it is ready.
 ///

@@ -2,8 +2,8 @@
 
 use reqwest::StatusCode;
 
-use super::error::RegistryMessage;
 use super::http::is_loopback;
+use super::message::RegistryMessage;
 use crate::reference::DOCKER_HUB;
 
 /// A registry whose ways are known.

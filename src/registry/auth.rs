@@ -1,8 +1,7 @@
 //! Showing credentials to a registry: none until it asks, then by Basic, or by a token for the scopes of the task (distribution's token
 //! specification). Tokens are kept until they expire and serve for every task whose scopes they cover.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +13,11 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::challenge::Challenge;
-use super::client::Registry;
-use super::credentials::Credential;
+use super::credentials::{Credential, Credentials};
 use super::error::{RegistryError, Task};
-use super::http::{Body, Request, leads_to_loopback, shown};
+use super::hosts::Hosts;
+use super::http::{Body, Http, Request, leads_to_loopback, shown};
+use super::scope::{Scope, joined};
 use super::secret::Secret;
 
 /// Largest answer of a token endpoint that is read, in bytes.
@@ -25,61 +25,9 @@ const MAX_TOKEN_SIZE: u64 = 1 << 20;
 /// How long a token holds where its endpoint does not say so (token specification), and the least that is believed.
 const SHORTEST_LIFE: u64 = 60;
 
-/// Access to one repository: `repository:NAME:ACTION,…`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Scope {
-    /// `repository:NAME`
-    resource: String,
-    actions: BTreeSet<String>,
-}
-
-impl Scope {
-    pub(super) fn pull(repository: &str) -> Self {
-        Scope { resource: format!("repository:{repository}"), actions: BTreeSet::from(["pull".to_owned()]) }
-    }
-
-    pub(super) fn push(repository: &str) -> Self {
-        let mut scope = Self::pull(repository);
-        scope.actions.insert("push".to_owned());
-        scope
-    }
-
-    /// Reads the scopes of a challenge, separated by spaces.
-    fn parse_all(text: &str) -> Vec<Scope> {
-        let parse = |text: &str| {
-            let (resource, actions) = text.rsplit_once(':')?;
-            Some(Scope { resource: resource.to_owned(), actions: actions.split(',').map(str::to_owned).collect() })
-        };
-        text.split(' ').filter_map(parse).collect()
-    }
-
-    fn covers(&self, other: &Scope) -> bool {
-        self.resource == other.resource && other.actions.is_subset(&self.actions)
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let actions: Vec<_> = self.actions.iter().map(String::as_str).collect();
-        write!(f, "{}:{}", self.resource, actions.join(","))
-    }
-}
-
-/// `scopes`, and what the challenge asks for besides.
-fn joined(scopes: &[Scope], challenge: Option<&str>) -> Vec<Scope> {
-    let mut all = scopes.to_vec();
-    for asked in Scope::parse_all(challenge.unwrap_or_default()) {
-        match all.iter_mut().find(|scope| scope.resource == asked.resource) {
-            Some(scope) => scope.actions.extend(asked.actions),
-            None => all.push(asked),
-        }
-    }
-    all
-}
-
 /// What is known about how one registry wants credentials.
 #[derive(Default)]
-pub(super) struct Session {
+struct Session {
     challenge: Option<Challenge>,
     credentials: BTreeMap<String, Option<Credential>>,
     tokens: Vec<Token>,
@@ -93,7 +41,7 @@ struct Token {
 
 /// The sessions by registry. One task at a time asks for a token, the others wait for it.
 #[derive(Default)]
-pub(super) struct Sessions(std::sync::Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Session>>>>);
+struct Sessions(std::sync::Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Session>>>>);
 
 impl Sessions {
     fn of(&self, registry: &str) -> Arc<tokio::sync::Mutex<Session>> {
@@ -109,10 +57,23 @@ impl Session {
     }
 }
 
-impl Registry {
+/// Signs requests for the registries that ask for it.
+pub(super) struct Signer {
+    http: Http,
+    credentials: Credentials,
+    hosts: Hosts,
+    sessions: Sessions,
+}
+
+impl Signer {
+    /// One that has asked for nothing yet.
+    pub(super) fn new(http: Http, credentials: Credentials, hosts: Hosts) -> Self {
+        Signer { http, credentials, hosts, sessions: Sessions::default() }
+    }
+
     /// The `Authorization` header for a task, as far as the registry has asked for one before.
     pub(super) async fn authorization(&self, task: &Task) -> Result<Option<Secret>, RegistryError> {
-        let session = self.sessions().of(&task.registry);
+        let session = self.sessions.of(&task.registry);
         let mut session = session.lock().await;
         match session.challenge.clone() {
             None => Ok(None),
@@ -122,7 +83,7 @@ impl Registry {
 
     /// The header that answers a challenge. `rejected` is the one that was sent and did not do.
     pub(super) async fn answer(&self, task: &Task, challenge: Challenge, rejected: Option<&Secret>) -> Result<Option<Secret>, RegistryError> {
-        let session = self.sessions().of(&task.registry);
+        let session = self.sessions.of(&task.registry);
         let mut session = session.lock().await;
         session.tokens.retain(|token| Some(&token.header) != rejected);
         session.challenge = Some(challenge.clone());
@@ -131,7 +92,7 @@ impl Registry {
 
     /// Whether there are credentials for a task's repository, as far as they were looked up.
     pub(super) async fn is_signed_in(&self, task: &Task) -> bool {
-        let session = self.sessions().of(&task.registry);
+        let session = self.sessions.of(&task.registry);
         let session = session.lock().await;
         session.credentials.get(&task.repository).is_some_and(Option::is_some)
     }
@@ -145,7 +106,7 @@ impl Registry {
         let credential = match session.credentials.get(&task.repository) {
             Some(known) => known.clone(),
             None => {
-                let found = self.credentials().look_up(&task.registry, &task.repository).await;
+                let found = self.credentials.look_up(&task.registry, &task.repository).await;
                 let found = found.map_err(|cause| RegistryError::Credentials { doing: task.doing.clone(), cause })?;
                 session.credentials.insert(task.repository.clone(), found.clone());
                 found
@@ -177,7 +138,7 @@ impl Registry {
         let task = Task { doing: format!("{} (a token from {})", task.doing, cut(realm)), ..task.clone() };
         let signed_in = credential.is_some();
         let request = self.token_request(&task, realm, service, scopes, credential)?;
-        let fetched = self.http().fetch(&request, MAX_TOKEN_SIZE).await.map_err(|cause| task.failed(cause, signed_in))?;
+        let fetched = self.http.fetch(&request, MAX_TOKEN_SIZE).await.map_err(|cause| task.failed(cause, signed_in))?;
         if !fetched.status.is_success() {
             return Err(task.failed(fetched.into_error(), signed_in));
         }
@@ -216,7 +177,7 @@ impl Registry {
             form.append_pair("grant_type", "refresh_token").append_pair("client_id", "byoi");
             form.append_pair("service", service.unwrap_or_default()).append_pair("scope", &scopes.join(" "));
             form.append_pair("refresh_token", token.reveal());
-            if !self.http().may_send_credentials(&url) {
+            if !self.http.may_send_credentials(&url) {
                 return Err(task.protocol("its token endpoint is not https"));
             }
             let request = Request::new(Method::POST, url).body(Body::Bytes(form.finish().into()));
@@ -245,7 +206,7 @@ impl Registry {
     fn trusts_realm(&self, registry: &str, realm: &Url) -> bool {
         match realm.scheme() {
             "https" => true,
-            "http" => self.base(registry).is_some_and(|base| {
+            "http" => self.hosts.base(registry).is_some_and(|base| {
                 base.scheme() == "http" && (base.host() == realm.host() || (leads_to_loopback(&base) && leads_to_loopback(realm)))
             }),
             _ => false,
@@ -265,14 +226,6 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn scopes_of_task_and_challenge_are_joined() {
-        let of = |scopes: &[Scope], challenge: &str| joined(scopes, Some(challenge)).iter().map(Scope::to_string).collect::<Vec<_>>();
-        assert_eq!(of(&[Scope::push("a")], "repository:a:pull"), ["repository:a:pull,push"]);
-        assert_eq!(of(&[Scope::pull("a")], "repository:a:pull,push registry:catalog:*"), ["repository:a:pull,push", "registry:catalog:*"]);
-        assert_eq!(of(&[Scope::push("a"), Scope::pull("b")], ""), ["repository:a:pull,push", "repository:b:pull"]);
-    }
 
     #[test]
     fn a_token_serves_what_it_covers_until_it_expires() {

@@ -8,17 +8,16 @@ use futures_util::future::BoxFuture;
 use reqwest::StatusCode;
 use url::Url;
 
-use super::auth::{Scope, Sessions};
+use super::auth::Signer;
 use super::challenge::challenge;
 use super::credentials::Credentials;
 use super::error::{RegistryError, Task};
-use super::http::{Http, Request, Response, is_loopback, same_origin};
+use super::hosts::Hosts;
+use super::http::{Http, Request, Response, same_origin};
+use super::scope::Scope;
 use crate::error::Fault;
-use crate::reference::{DOCKER_HUB, Reference};
+use crate::reference::Reference;
 use crate::user_config::{Mirrors, UserConfig};
-
-/// Where Docker Hub's registry really is.
-const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
 
 /// A client of all registries. Clones share connections, credentials and tokens.
 ///
@@ -34,11 +33,9 @@ pub struct Registry {
 
 struct Inner {
     http: Http,
-    credentials: Credentials,
+    signer: Signer,
     mirrors: Mirrors,
-    plain_http: BTreeSet<String>,
-    https: BTreeSet<String>,
-    sessions: Sessions,
+    hosts: Hosts,
     /// Mirrors that could not be reached.
     silent: Mutex<BTreeSet<String>>,
     /// Upload sessions that a mount left behind, by registry and repository: the next upload there uses them.
@@ -64,13 +61,12 @@ pub(super) enum Stubbornness {
 impl Registry {
     /// A client.
     pub fn new(http: Http, credentials: Credentials, config: &UserConfig) -> Self {
+        let hosts = Hosts::new(config);
         let inner = Inner {
+            signer: Signer::new(http.clone(), credentials, hosts.clone()),
             http,
-            credentials,
             mirrors: config.mirrors.clone(),
-            plain_http: config.plain_http.clone(),
-            https: config.https.clone(),
-            sessions: Sessions::default(),
+            hosts,
             silent: Mutex::default(),
             uploads: Mutex::default(),
         };
@@ -87,14 +83,6 @@ impl Registry {
         &self.inner.http
     }
 
-    pub(super) fn credentials(&self) -> &Credentials {
-        &self.inner.credentials
-    }
-
-    pub(super) fn sessions(&self) -> &Sessions {
-        &self.inner.sessions
-    }
-
     /// Keeps an upload session for the next upload to that repository.
     pub(super) fn keep_upload(&self, place: &Place, location: Url) {
         let mut all = self.inner.uploads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,13 +97,7 @@ impl Registry {
 
     /// The root of a registry's URLs; none for a name that makes no URL.
     pub(super) fn base(&self, registry: &str) -> Option<Url> {
-        let host = if registry == DOCKER_HUB { DOCKER_HUB_HOST } else { registry };
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if !port.ends_with(']') => name,
-            _ => host,
-        };
-        let plain = self.inner.plain_http.contains(host) || (is_loopback(name) && !self.inner.https.contains(host));
-        format!("{}://{host}/", if plain { "http" } else { "https" }).parse().ok()
+        self.inner.hosts.base(registry)
     }
 
     /// The URL of something in a place: `rest` is what follows the repository's name.
@@ -128,7 +110,7 @@ impl Registry {
     pub(super) async fn call(&self, task: &Task, request: Request, stubbornness: Stubbornness) -> Result<Response, RegistryError> {
         let home = self.base(&task.registry).ok_or_else(|| task.protocol("its name makes no URL"))?;
         let at_home = same_origin(&home, request.url());
-        let sent = if at_home { self.authorization(task).await? } else { None };
+        let sent = if at_home { self.inner.signer.authorization(task).await? } else { None };
         let response = self.send(task, &request.clone().authorization(sent.clone()), stubbornness).await?;
         // A challenge of somebody else, to whom the registry redirected, is not for the registry's credentials.
         if response.status() != StatusCode::UNAUTHORIZED || !at_home || !same_origin(&home, response.url()) {
@@ -143,7 +125,7 @@ impl Registry {
                 return Err(RegistryError::Challenge { doing: task.doing.clone(), registry: task.registry.clone(), schemes });
             }
         };
-        let Some(answer) = self.answer(task, challenge, sent.as_ref()).await? else { return Ok(response) };
+        let Some(answer) = self.inner.signer.answer(task, challenge, sent.as_ref()).await? else { return Ok(response) };
         if Some(&answer) == sent.as_ref() {
             return Ok(response);
         }
@@ -158,7 +140,7 @@ impl Registry {
         };
         match outcome {
             Ok(response) => Ok(response),
-            Err(cause) => Err(task.failed(cause, self.is_signed_in(task).await)),
+            Err(cause) => Err(task.failed(cause, self.inner.signer.is_signed_in(task).await)),
         }
     }
 
@@ -166,7 +148,7 @@ impl Registry {
     pub(super) async fn refused(&self, task: &Task, response: Response) -> RegistryError {
         // In this order: the answer keeps a place among the requests until it is read.
         let cause = response.into_error().await;
-        task.failed(cause, self.is_signed_in(task).await)
+        task.failed(cause, self.inner.signer.is_signed_in(task).await)
     }
 
     /// The places where `reference` may be read, in order.

@@ -9,8 +9,11 @@ mod challenge;
 mod client;
 mod credentials;
 mod error;
+mod hosts;
 pub mod http;
 mod manifests;
+mod message;
+mod scope;
 mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -19,8 +22,9 @@ mod uploads;
 pub use blobs::BlobStream;
 pub use client::Registry;
 pub use credentials::{Credential, Credentials, CredentialsError};
-pub use error::{RegistryError, RegistryMessage};
+pub use error::RegistryError;
 pub use manifests::FetchedManifest;
+pub use message::RegistryMessage;
 pub use secret::Secret;
 
 #[cfg(test)]

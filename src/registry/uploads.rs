@@ -7,11 +7,11 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use super::auth::Scope;
 use super::blobs::RemoteBlob;
 use super::client::{Place, Registry, Stubbornness};
 use super::error::{RegistryError, Task};
 use super::http::{Attempts, Body, Request, Response, Source, follow};
+use super::scope::Scope;
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
 use crate::reference::Reference;
