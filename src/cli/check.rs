@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::input::{read_description, read_lock};
+use super::lock::locked;
 use crate::conda;
 use crate::description::{Description, ExtensionOrigin, FileItem, FileOrigin};
 use crate::error::{Error, FileError, Invalid, Problem};
@@ -23,33 +24,45 @@ pub struct CheckArgs {
     #[arg(short = 'f', long, default_value = "byoi.toml", value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Fail where the lock is absent or not current
-    #[arg(long)]
+    /// Fail where the lock is absent or not current (default when CI is set)
+    #[arg(long, overrides_with = "no_locked")]
     pub locked: bool,
+
+    /// Only say how the lock stands, even in CI
+    #[arg(long, overrides_with = "locked")]
+    pub no_locked: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`check`].
+pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Vec<Problem>, Error> {
+    check(&args.file, locked(args.locked, args.no_locked), out)
 }
 
 /// Judges description, local files and lock, and says on `out` how they stand. Returns warnings, which are for standard error.
 ///
 /// # Errors
-/// All that is wrong.
-pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Vec<Problem>, Error> {
-    let description = read_description(&args.file)?;
-    let folder = args.file.parent().unwrap_or(Path::new(""));
+/// All that is wrong; with `locked`, a lock that is absent or not current.
+fn check(file: &Path, locked: bool, out: &mut dyn Write) -> Result<Vec<Problem>, Error> {
+    let description = read_description(file)?;
+    let folder = file.parent().unwrap_or(Path::new(""));
     let problems: Vec<_> = local_problems(&description, folder).into_iter().chain(conda::check(&description, folder)).collect();
     if !problems.is_empty() {
         return Err(Invalid { problems }.into());
     }
-    let lock_file = lock::path_for(&args.file);
+    let lock_file = lock::path_for(file);
     let lock = read_lock(&lock_file)?;
     let conda = conda::requirement(&description, folder)?;
     if let Some(facts) = facts(&description, conda.as_ref(), lock.as_ref()) {
         file::demand_programs(&description, folder, &facts)?;
     }
     let state = lock_state(&description, conda.as_ref(), lock.as_ref());
-    if args.locked && !state.problems.is_empty() {
+    if locked && !state.problems.is_empty() {
         return Err(Invalid { problems: state.problems }.into());
     }
-    let mut text = format!("{}: nothing is wrong\n{}: {}\n", args.file.display(), lock_file.display(), state.summary);
+    let mut text = format!("{}: nothing is wrong\n{}: {}\n", file.display(), lock_file.display(), state.summary);
     for problem in &state.problems[..if lock.is_some() { state.problems.len() } else { 0 }] {
         text.push_str(&format!("  {}\n", problem.message));
     }
@@ -188,7 +201,7 @@ mod tests {
 
         fn check(&self, locked: bool) -> Result<String, Error> {
             let mut out = Vec::new();
-            check(&CheckArgs { file: self.0.path().join("byoi.toml"), locked }, &mut out)?;
+            check(&self.0.path().join("byoi.toml"), locked, &mut out)?;
             Ok(self.without_folder(&String::from_utf8(out).unwrap()))
         }
 
@@ -256,7 +269,7 @@ mod tests {
     #[test]
     fn warnings_are_returned() {
         let folder = Folder::new(&format!("{DESCRIPTION}[env]\nAWS_PROFILE = \"x\"\n"));
-        let warnings = check(&CheckArgs { file: folder.0.path().join("byoi.toml"), locked: false }, &mut Vec::new()).unwrap();
+        let warnings = check(&folder.0.path().join("byoi.toml"), false, &mut Vec::new()).unwrap();
         assert_eq!(warnings.len(), 1);
     }
 

@@ -112,7 +112,7 @@ fn dispatch(command: Command, printer: &Printer) -> Result<(), Failure> {
         Command::Inspect(args) => with_world(printer, async |context| inspect::run(&args, context).await),
         Command::Studio(args) => with_world(printer, async |context| studio::run(&args, context).await),
         Command::Check(args) => print(printer, |out| {
-            check::check(&args, out)?.iter().for_each(|problem| printer.warn(problem));
+            check::run(&args, out)?.iter().for_each(|problem| printer.warn(problem));
             Ok(())
         }),
         Command::Init(args) => print(printer, |out| init::init(&args, out)),

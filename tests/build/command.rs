@@ -66,7 +66,13 @@ fn locked_demands_a_current_lock() {
     }
     assert_eq!(registry.log().len(), 0);
 
+    in_ci(&["check"]).fails(1, &["there is no lock", "run `byoi lock`"]);
+    for run in [in_ci(&["check", "--no-locked"]), place.byoi(&["check"])] {
+        assert!(run.ok().out.contains("absent"));
+    }
+
     in_ci(&["build", "--no-locked", "oci:image"]).ok();
+    in_ci(&["check"]).ok();
     in_ci(&["build", "oci:image"]).ok();
     place.byoi(&["lock", "--locked"]).ok();
 
