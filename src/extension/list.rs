@@ -79,7 +79,7 @@ fn kept(extensions: &[Extension], base: &Facts) -> Result<Vec<Value>, ListError>
     let listed = listed_by_base(base)?;
     let known: BTreeSet<String> = listed.iter().map(|(id, _)| id.clone()).collect();
     let mut entries: Vec<Value> = listed.into_iter().filter(|(id, _)| !ours.contains(id.as_str())).map(|(_, entry)| entry).collect();
-    for (id, (version, directory)) in newest_of_base(base) {
+    for (id, (version, directory)) in newest_of_base(base, &marked(base)?) {
         if !known.contains(id) && !ours.contains(id) {
             entries.push(Value::Object(entry(id, version, directory)));
         }
@@ -120,11 +120,11 @@ fn relative_location(entry: &Object) -> Option<&str> {
     entry.get("relativeLocation")?.as_str()
 }
 
-/// For each id that the base has a directory of: the highest version, and its directory.
-fn newest_of_base(base: &Facts) -> BTreeMap<&str, (&str, &str)> {
+/// For each id that the base has a directory of, none that it has uninstalled: the highest version, and its directory.
+fn newest_of_base<'a>(base: &'a Facts, uninstalled: &Object) -> BTreeMap<&'a str, (&'a str, &'a str)> {
     let mut newest: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
     let order = |version: &str| semver::Version::parse(version.strip_prefix('v').unwrap_or(version)).ok();
-    for (directory, extension) in &base.extensions {
+    for (directory, extension) in base.extensions.iter().filter(|(directory, _)| uninstalled.get(directory).is_none()) {
         let candidate = (extension.version.as_str(), directory.as_str());
         let best = newest.entry(&extension.id).or_insert(candidate);
         if order(candidate.0) > order(best.0) {
@@ -145,17 +145,24 @@ fn entry(id: &str, version: &str, directory: &str) -> Object {
     entry
 }
 
+/// What the base's `.obsolete` names: directories of uninstalled extensions, which the editor deletes at its next start.
+fn marked(base: &Facts) -> Result<Object, ListError> {
+    let invalid = |reason: &str| ListError { file: OBSOLETE, reason: reason.to_owned() };
+    let Some(text) = base.texts.get(&place(OBSOLETE)).map(|text| text.content.trim()).filter(|text| !text.is_empty()) else {
+        return Ok(Object::default());
+    };
+    let value = Value::parse(text).map_err(|error| invalid(&error.to_string()))?;
+    value.as_object().cloned().ok_or_else(|| invalid("it is no object"))
+}
+
 /// The base's `.obsolete` without what is listed now; none where it may stay as it is.
 fn obsolete(listed: &BTreeSet<String>, base: &Facts) -> Result<Option<String>, ListError> {
-    let invalid = |reason: &str| ListError { file: OBSOLETE, reason: reason.to_owned() };
-    let Some(text) = base.texts.get(&place(OBSOLETE)) else { return Ok(None) };
-    let value = Value::parse(text.content.trim()).map_err(|error| invalid(&error.to_string()))?;
-    let object = value.as_object().ok_or_else(|| invalid("it is no object"))?;
-    if !object.iter().any(|(directory, _)| listed.contains(directory)) {
+    let marked = marked(base)?;
+    if !marked.iter().any(|(directory, _)| listed.contains(directory)) {
         return Ok(None);
     }
     let mut rest = Object::default();
-    for (directory, flag) in object.iter().filter(|(directory, _)| !listed.contains(*directory)) {
+    for (directory, flag) in marked.iter().filter(|(directory, _)| !listed.contains(*directory)) {
         rest.set(directory, flag.clone());
     }
     Ok(Some(Value::Object(rest).stringify()))
@@ -258,6 +265,15 @@ mod tests {
         let marked = r#"{"acme.hello-1.2.3":true,"acme.hello-1.0.0":true}"#;
         assert_eq!(list(&base(&[(OBSOLETE, marked)], &[])).unwrap().obsolete.as_deref(), Some(r#"{"acme.hello-1.0.0":true}"#));
         assert_eq!(list(&base(&[(OBSOLETE, r#"{"x-1":true}"#)], &[])).unwrap().obsolete, None);
+        assert_eq!(list(&base(&[(OBSOLETE, "")], &[])).unwrap().obsolete, None);
+        assert!(list(&base(&[(OBSOLETE, "[]")], &[])).is_err());
+    }
+
+    #[test]
+    fn what_the_base_has_uninstalled_is_not_listed_again() {
+        let uninstalled = base(&[(LIST, "[]"), (OBSOLETE, r#"{"ms.py-2.0.0":true}"#)], &[("ms.py-2.0.0", "ms.py", "2.0.0")]);
+        let list = list(&uninstalled).unwrap();
+        assert_eq!((list.text(), &list.obsolete), (format!("[{OURS}]").as_str(), &None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod awkward_bases;
 mod command;
 mod interrupted;
+mod obsolete;
 mod outputs;
 mod pushes;
 mod rebuild;

@@ -125,11 +125,13 @@ fn extensions_of_the_image_are_listed_by_directory() {
         text(&at(".tmp/package.json"), r#"{"publisher": "a", "name": "b", "version": "1"}"#),
         text(&at("no-version/package.json"), r#"{"publisher": "a", "name": "c"}"#),
         text(&at("extensions.json"), "[]"),
+        text(&at(".obsolete"), r#"{"acme.hello-1.0.0":true}"#),
     ];
     let facts = facts_of(entries, &Map::new());
     let hello = BaseExtension { id: "acme.hello".to_owned(), version: "1.2.3".to_owned() };
     assert_eq!(facts.extensions, BTreeMap::from([("Acme.Hello-1.2.3".to_owned(), hello)]));
     assert_eq!(facts.texts[&path(&at("extensions.json"))].content, "[]");
+    assert_eq!(facts.texts[&path(&at(".obsolete"))].content, r#"{"acme.hello-1.0.0":true}"#);
 }
 
 #[test]

@@ -12,7 +12,7 @@ const ACCOUNTS: &[&str] = &["etc/passwd", "etc/group"];
 /// They go into the lock only where they hold no secret.
 const SHADOWS: &[&str] = &["etc/shadow", "etc/gshadow"];
 /// Below the image's server data.
-const SERVER: &[&str] = &["extensions/extensions.json", "data/Machine/settings.json", "data/User/settings.json"];
+const SERVER: &[&str] = &["extensions/extensions.json", "extensions/.obsolete", "data/Machine/settings.json", "data/User/settings.json"];
 
 /// A text is there, but cannot be kept in a lock.
 #[derive(Debug, thiserror::Error)]
