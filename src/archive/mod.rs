@@ -1,12 +1,14 @@
 //! Foreign archives: which members they hold, held against limits, and their contents by offset. Knows nothing of what an archive is for.
 
 mod error;
+mod extensions;
 mod packing;
 mod tar;
 mod unpack;
 mod zip;
 
 pub use error::ArchiveError;
+pub use extensions::{Extensions, MAX_EXTENSION};
 pub use packing::Packing;
 pub use tar::spool_tar;
 pub use unpack::unpack;

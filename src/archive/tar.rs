@@ -1,25 +1,19 @@
-//! Tar archives: a first pass over the raw headers holds counts and sizes against the limits, a second reads what the members are. Contents stay
-//! where they are in the plain tar.
+//! Tar archives: one walk over the headers, whose counts and sizes are held against the limits. Contents stay where they are in the plain tar.
 
 use std::fs::File;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use ::tar::{Archive, EntryType, Header, PaxExtensions};
+use ::tar::{EntryType, Header};
 
 use super::packing::{self, Packing, PlainTar};
-use super::zip::Positioned;
-use super::{ArchiveError, Limits, Member};
+use super::{ArchiveError, Extensions, Limits, MAX_EXTENSION, Member};
 use crate::image_path::ImagePath;
 use crate::layer::{Content, Entry, FileRange};
 
-type TarEntry<'a> = ::tar::Entry<'a, Positioned>;
-
 /// Everything in a tar begins at a multiple of so many bytes.
 const BLOCK: u64 = 512;
-/// Largest extended header. GNU's and PAX's hold one path or a few short texts.
-const HEADER_MAX: u64 = 1 << 20;
 
 /// Bits of the mode that survive: an archive's setuid programs would be ways to root that no review has seen.
 const MODE: u32 = 0o777;
@@ -39,139 +33,138 @@ pub fn spool_tar(source: impl BufRead, packed: u64, packing: Packing, spool: &Ar
 }
 
 fn members(plain: &PlainTar, limits: &Limits) -> Result<Vec<Member>, ArchiveError> {
-    check_headers(plain, limits)?;
+    let mut headers = Headers { plain, place: 0, count: 0 };
     let mut members = Vec::new();
-    for entry in Archive::new(Positioned::between(&plain.file, plain.start, plain.end)).entries_with_seek()? {
-        members.extend(member(plain, entry?)?);
+    while let Some(header) = headers.next(limits)? {
+        members.push(member(plain, &header)?);
     }
     members.retain(|(path, _)| !path.is_root());
     Ok(members)
 }
 
-/// Walks over the headers as they stand, before the library reads them: it takes long names and sparse maps into memory, whatever their size.
-fn check_headers(plain: &PlainTar, limits: &Limits) -> Result<(), ArchiveError> {
-    let file = &*plain.file;
-    let mut header = Header::new_old();
-    // Counted from the tar's start, where its blocks are aligned.
-    let (mut place, mut count) = (0u64, 0);
-    // The size of the next member, where a PAX header has it.
-    let mut stated = None;
-    while plain.holds(plain.start.saturating_add(place), BLOCK) {
-        file.read_exact_at(header.as_mut_bytes(), plain.start + place)?;
-        place += BLOCK;
+/// Walks over the headers of a plain tar.
+struct Headers<'a> {
+    plain: &'a PlainTar,
+    /// Where the next header begins, counted from the tar's start, where its blocks are aligned.
+    place: u64,
+    /// Headers so far.
+    count: u64,
+}
+
+/// A member's header, with what describes it besides, and where its content lies.
+struct Described {
+    header: Header,
+    extensions: Extensions,
+    offset: u64,
+    size: u64,
+}
+
+impl Headers<'_> {
+    /// The next member; none at the end.
+    fn next(&mut self, limits: &Limits) -> Result<Option<Described>, ArchiveError> {
+        let (mut extensions, mut extent) = (Extensions::default(), 0_u64);
+        while let Some(header) = self.header(limits)? {
+            let kind = header.entry_type();
+            if !Extensions::are_in(kind) {
+                let size = extensions.number("size").map_err(|reason| ArchiveError::member(extensions.name_of(&header), reason))?;
+                let size = size.map_or_else(|| header.entry_size(), Ok)?;
+                let offset = self.content(size);
+                return Ok(Some(Described { header, extensions, offset, size }));
+            }
+            let size = header.entry_size()?;
+            extent = extent.saturating_add(size);
+            if extent > MAX_EXTENSION {
+                return Err(ArchiveError::whole("it has an extended header of more than 1 MiB"));
+            }
+            let mut text = vec![0; usize::try_from(size).unwrap_or(0)];
+            let offset = self.content(size);
+            self.read(&mut text, offset)?;
+            extensions.add(kind, text)?;
+        }
+        Ok(None)
+    }
+
+    /// The next header block; none where the archive ends: with a block of zeros, or with the file.
+    fn header(&mut self, limits: &Limits) -> Result<Option<Header>, ArchiveError> {
+        let mut header = Header::new_old();
+        let offset = self.content(BLOCK);
+        if !self.plain.holds(offset, 1) {
+            return Ok(None);
+        }
+        self.read(header.as_mut_bytes(), offset)?;
         if header.as_bytes().iter().all(|byte| *byte == 0) {
-            break;
+            return Ok(None);
         }
         if !packing::is_tar(header.as_bytes()) {
             return Err(ArchiveError::whole("it is damaged: a header's checksum is wrong"));
         }
-        count += 1;
-        limits.judge_count(count)?;
-        let mut size = header.entry_size()?;
-        match header.entry_type() {
-            EntryType::GNUSparse => return Err(ArchiveError::member(header.path_bytes(), "is a sparse file")),
-            EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader if size > HEADER_MAX => {
-                return Err(ArchiveError::whole("it has an extended header of more than 1 MiB"));
-            }
-            EntryType::XHeader => stated = pax_size(file, plain.start + place, size)?.or(stated),
-            EntryType::GNULongName | EntryType::GNULongLink | EntryType::XGlobalHeader => {}
-            _ => size = stated.take().unwrap_or(size),
+        self.count += 1;
+        limits.judge_count(self.count)?;
+        Ok(Some(header))
+    }
+
+    /// Where the bytes begin that follow the last ones; the next header comes after them.
+    fn content(&mut self, size: u64) -> u64 {
+        let offset = self.plain.start.saturating_add(self.place);
+        self.place = self.place.saturating_add(size).checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
+        offset
+    }
+
+    fn read(&self, bytes: &mut [u8], offset: u64) -> Result<(), ArchiveError> {
+        if !self.plain.holds(offset, bytes.len() as u64) {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        place = place.saturating_add(size).checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
+        Ok(self.plain.file.read_exact_at(bytes, offset)?)
     }
-    Ok(())
 }
 
-/// The `size` of the PAX header in this range.
-fn pax_size(file: &File, place: u64, size: u64) -> Result<Option<u64>, ArchiveError> {
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, place)?;
-    let fields = PaxExtensions::new(&bytes).filter_map(Result::ok);
-    let sizes = fields.filter(|field| field.key_bytes() == b"size").filter_map(|field| field.value().ok()?.parse().ok());
-    Ok(sizes.last())
-}
-
-/// A member as an entry of a layer; none for what belongs to no file tree.
-fn member(plain: &PlainTar, mut entry: TarEntry<'_>) -> Result<Option<Member>, ArchiveError> {
-    let name = entry.path_bytes().into_owned();
+/// A member as an entry of a layer.
+fn member(plain: &PlainTar, described: &Described) -> Result<Member, ArchiveError> {
+    let Described { header, extensions, offset, size } = described;
+    let name = extensions.name_of(header);
     let refused = |reason: &str| ArchiveError::member(&name, reason);
-    let kind = entry.header().entry_type();
-    if kind == EntryType::XGlobalHeader {
-        return Ok(None);
+    if extensions.make_sparse(header) {
+        return Err(refused("is a sparse file"));
     }
-    let extended = Extended::of(&mut entry).map_err(|reason| refused(&reason))?;
     let path = super::path(&name)?;
-    let mode = entry.header().mode().map_err(|_| refused("has a mode that is no number"))?;
+    let mode = header.mode().map_err(|_| refused("has a mode that is no number"))?;
     let mode = u16::try_from(mode & MODE).unwrap_or(0);
-    let mtime = extended.mtime.unwrap_or_else(|| header_time(entry.header()));
-    let laid = match kind {
+    let mtime = extensions.mtime().map_err(|reason| refused(&reason))?.unwrap_or_else(|| header_time(header));
+    let target = extensions.target_of(header);
+    let laid = match header.entry_type() {
         EntryType::Directory => Entry::directory(mode, 0, 0, mtime),
         // Old archives mark directories by the name alone.
         EntryType::Regular if name.ends_with(b"/") => Entry::directory(mode, 0, 0, mtime),
         EntryType::Regular | EntryType::Continuous => {
-            let (offset, size) = (plain.start.saturating_add(entry.raw_file_position()), entry.size());
+            let (offset, size) = (*offset, *size);
             if !plain.holds(offset, size) {
                 return Err(refused("ends after the archive's end"));
             }
             Entry::file(Content::new(size, FileRange { file: plain.file.clone(), offset, size }), mode, 0, 0, mtime)
         }
-        EntryType::Symlink => Entry::symlink(link_target(&entry).ok_or_else(|| refused("is a symbolic link without a target"))?, 0, 0, mtime),
-        EntryType::Link => Entry::hard_link(hard_link_target(&entry).map_err(|reason| refused(&reason))?),
+        EntryType::Symlink if target.is_empty() => return Err(refused("is a symbolic link without a target")),
+        EntryType::Symlink => Entry::symlink(target, 0, 0, mtime),
+        EntryType::Link => Entry::hard_link(hard_link_target(&target).map_err(|reason| refused(&reason))?),
         EntryType::Char | EntryType::Block => return Err(refused("is a device")),
         EntryType::Fifo => return Err(refused("is a named pipe")),
         other => return Err(refused(&format!("is of the unknown type `{}`", other.as_byte().escape_ascii()))),
     };
-    Ok(Some((path, laid)))
+    Ok((path, laid))
 }
 
-fn hard_link_target(entry: &TarEntry<'_>) -> Result<ImagePath, String> {
-    let target = link_target(entry).ok_or("is a hard link without a target")?;
+fn hard_link_target(target: &[u8]) -> Result<ImagePath, String> {
+    if target.is_empty() {
+        return Err("is a hard link without a target".to_owned());
+    }
     if target.starts_with(b"/") {
         return Err("is a hard link to an absolute path".to_owned());
     }
-    ImagePath::parse(&target).map_err(|error| format!("is a hard link whose target {}", error.reason))
-}
-
-fn link_target(entry: &TarEntry<'_>) -> Option<Vec<u8>> {
-    entry.link_name_bytes().map(|target| target.into_owned()).filter(|target| !target.is_empty())
+    ImagePath::parse(target).map_err(|error| format!("is a hard link whose target {}", error.reason))
 }
 
 /// The time of the header; GNU's negative binary numbers are read by the library as large ones.
 fn header_time(header: &Header) -> i64 {
     header.mtime().map_or(0, |time| time.cast_signed())
-}
-
-/// What a PAX header adds.
-struct Extended {
-    mtime: Option<i64>,
-}
-
-impl Extended {
-    fn of(entry: &mut TarEntry<'_>) -> Result<Self, String> {
-        let mut extended = Extended { mtime: None };
-        let unreadable = |error: std::io::Error| format!("has an extended header that cannot be read: {error}");
-        let Some(fields) = entry.pax_extensions().map_err(unreadable)? else { return Ok(extended) };
-        for field in fields {
-            let field = field.map_err(unreadable)?;
-            match field.key_bytes() {
-                b"mtime" => extended.mtime = Some(seconds(field.value_bytes()).ok_or("has a time that is no number")?),
-                key if key.starts_with(b"GNU.sparse.") => return Err("is a sparse file".to_owned()),
-                _ => {}
-            }
-        }
-        Ok(extended)
-    }
-}
-
-/// The whole seconds at or before a time such as `1700000000.25` or `-1.5`.
-fn seconds(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !fraction.bytes().all(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    let below = whole.starts_with('-') && fraction.bytes().any(|c| c != b'0');
-    whole.parse::<i64>().ok()?.checked_sub(i64::from(below))
 }
 
 #[cfg(test)]
@@ -326,10 +319,22 @@ mod tests {
     }
 
     #[test]
-    fn whole_seconds_lie_at_or_before() {
-        for (text, expected) in [("1.9", Some(1)), ("-1.5", Some(-2)), ("-1.0", Some(-1)), ("12", Some(12)), ("x", None), ("1.x", None), ("", None)] {
-            assert_eq!(seconds(text.as_bytes()), expected, "{text}");
-        }
+    fn names_and_records_may_hold_newlines() {
+        let mut builder = Builder::new(Vec::new());
+        let capability = &[1, 0, 0, 2, 10, 4, 10, 0][..];
+        let records = [("path", &b"new\nline"[..]), ("SCHILY.xattr.security.capability", capability), ("linkpath", b"to\nthere"), ("mtime", b"5")];
+        builder.append_pax_extensions(records).unwrap();
+        builder.append(&with_sum(header(EntryType::Regular, 2)), &b"hi"[..]).unwrap();
+        builder.append_pax_extensions([("comment", &b"30 path=evil\n30 path=evil\n"[..]), ("linkpath", b"to\nthere")]).unwrap();
+        let mut link = header(EntryType::Symlink, 0);
+        link.set_path("link").unwrap();
+        builder.append(&with_sum(link), &b""[..]).unwrap();
+        assert_eq!(text(&builder.into_inner().unwrap()).unwrap(), ["new\\x0aline 644 5 hi", "link 7 -> to\nthere"]);
+    }
+
+    fn with_sum(mut header: Header) -> Header {
+        header.set_cksum();
+        header
     }
 
     proptest::proptest! {

@@ -1,16 +1,14 @@
-//! A tar as a stream of members, as the programs read it that unpack layers (they use Go's `archive/tar`): ustar, GNU and PAX names, numbers and
-//! records. Header fields are the `tar` crate's to read; its iterator is not used, since it takes long names and records of any size into memory
-//! and cuts PAX values at newlines, which capabilities may hold.
+//! A tar as a stream of members, as the programs read it that unpack layers (they use Go's `archive/tar`). Header fields are the `tar` crate's to
+//! read; its iterator is not used, since it takes long names and records of any size into memory and cuts PAX values at newlines.
 
 use std::io::{self, Read};
 
 use ::tar::{EntryType, Header};
 
+use crate::archive::{Extensions, MAX_EXTENSION};
 use crate::image_path::ImagePath;
 
 const BLOCK: u64 = 512;
-/// Most bytes that the long names and records of one member may take; Go's reader has the same limit.
-const MAX_EXTENSION: u64 = 1 << 20;
 /// Longest target of a symbolic link, Linux's own limit.
 const MAX_TARGET: usize = 4095;
 /// Most members of one tar. Each takes about 100 bytes of memory while the layers are merged.
@@ -61,15 +59,6 @@ pub(super) struct Members<R> {
     may_end_unpadded: bool,
 }
 
-/// Long names and PAX records that describe the next member.
-#[derive(Default)]
-struct Extensions {
-    name: Option<Vec<u8>>,
-    target: Option<Vec<u8>>,
-    records: Vec<(String, Vec<u8>)>,
-    size: u64,
-}
-
 impl<R: Read> Members<R> {
     pub(super) fn new(source: R) -> Self {
         Members { source, count: 0, position: 0, content: 0, padding: 0, may_end_unpadded: false }
@@ -86,30 +75,22 @@ impl<R: Read> Members<R> {
     /// # Errors
     /// A damaged tar, a path that leaves its root, a sparse file, an unknown type, anything over a limit.
     pub(super) fn next(&mut self) -> io::Result<Option<Member>> {
-        let mut extensions = Extensions::default();
+        let (mut extensions, mut extent) = (Extensions::default(), 0_u64);
         loop {
             self.skip_content()?;
             let Some(header) = self.header()? else { return Ok(None) };
             let kind = header.entry_type();
-            if !(kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() || kind.is_pax_global_extensions()) {
-                return self.member(&header, extensions).map(Some);
+            if !Extensions::are_in(kind) {
+                return self.member(&header, &extensions).map(Some);
             }
             self.begin_content(header.entry_size()?);
-            // Global records hold comments alone in practice; the programs that unpack layers skip them.
-            if kind.is_pax_global_extensions() {
-                continue;
-            }
-            extensions.size = extensions.size.saturating_add(self.content);
-            if extensions.size > MAX_EXTENSION {
+            extent = extent.saturating_add(self.content);
+            if extent > MAX_EXTENSION {
                 return Err(damaged("a long name or extended header has more than 1 MiB"));
             }
             let mut text = Vec::new();
             self.read_to_end(&mut text)?;
-            match kind {
-                EntryType::GNULongName => extensions.name = Some(until_nul(text)),
-                EntryType::GNULongLink => extensions.target = Some(until_nul(text)),
-                _ => extensions.records = records(&text)?,
-            }
+            extensions.add(kind, text)?;
         }
     }
 
@@ -149,18 +130,17 @@ impl<R: Read> Members<R> {
         Ok(Some(header))
     }
 
-    fn member(&mut self, header: &Header, extensions: Extensions) -> io::Result<Member> {
-        let record = |key: &str| extensions.records.iter().rev().find(|(found, _)| found == key).map(|(_, value)| value.as_slice());
-        if header.entry_type().is_gnu_sparse() || extensions.records.iter().any(|(key, _)| key.starts_with("GNU.sparse.")) {
-            return Err(damaged(format!("`{}` is a sparse file", header.path_bytes().escape_ascii())));
+    fn member(&mut self, header: &Header, extensions: &Extensions) -> io::Result<Member> {
+        let name = extensions.name_of(header);
+        if extensions.make_sparse(header) {
+            return Err(damaged(format!("`{}` is a sparse file", name.escape_ascii())));
         }
-        let name = extensions.name.clone().or_else(|| record("path").map(<[u8]>::to_vec)).unwrap_or_else(|| header.path_bytes().into_owned());
         let path = path(&name)?;
         let at = |what: &str| damaged(format!("{path:?} has {what}"));
-        let target = extensions.target.clone().or_else(|| record("linkpath").map(<[u8]>::to_vec));
-        let target = target.or_else(|| header.link_name_bytes().map(|target| target.into_owned())).unwrap_or_default();
-        let number = |key: &str, own: io::Result<u64>| match record(key) {
-            Some(value) => decimal(value).ok_or_else(|| at(&format!("an extended header whose {key} is no number"))),
+        let of_record = |reason: String| damaged(format!("{path:?} {reason}"));
+        let target = extensions.target_of(header);
+        let number = |key: &str, own: io::Result<u64>| match extensions.number(key).map_err(of_record)? {
+            Some(number) => Ok(number),
             None => own,
         };
         let id = |key: &str, own| number(key, own).and_then(|id| u32::try_from(id).map_err(|_| at(&format!("a {key} that is too large"))));
@@ -186,8 +166,8 @@ impl<R: Read> Members<R> {
             other => return Err(at(&format!("the unknown type `{}`", other.as_byte().escape_ascii()))),
         };
         let size = if kind == Kind::File { number("size", or_zero(&fields.size, header.entry_size()))? } else { 0 };
-        let mtime = match record("mtime") {
-            Some(value) => seconds(value).ok_or_else(|| at("an extended header whose mtime is no time"))?,
+        let mtime = match extensions.mtime().map_err(of_record)? {
+            Some(mtime) => mtime,
             // Numbers below zero are two's complement here.
             None => or_zero(&fields.mtime, header.mtime())? as i64,
         };
@@ -197,7 +177,7 @@ impl<R: Read> Members<R> {
             gid: id("gid", or_zero(&fields.gid, header.gid()))?,
             mtime,
             size,
-            capability: record("SCHILY.xattr.security.capability").filter(|value| !value.is_empty()).map(Into::into),
+            capability: extensions.record("SCHILY.xattr.security.capability").filter(|value| !value.is_empty()).map(Into::into),
             kind,
             path: path.clone(),
         };
@@ -267,48 +247,4 @@ fn check_sum(header: &Header) -> io::Result<()> {
         return Ok(());
     }
     Err(damaged("it is no tar, or a header of it is damaged: its checksum is wrong"))
-}
-
-fn until_nul(mut text: Vec<u8>) -> Vec<u8> {
-    let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
-    text.truncate(end);
-    text
-}
-
-/// Records are `LENGTH KEY=VALUE` and a newline; the length counts all of it (POSIX.1-2017, "pax Extended Header").
-fn records(mut text: &[u8]) -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut records = Vec::new();
-    while !text.is_empty() && text[0] != 0 {
-        let (record, rest) = first_record(text).ok_or_else(|| damaged("an extended header of it is damaged"))?;
-        records.push(record);
-        text = rest;
-    }
-    Ok(records)
-}
-
-type Record = (String, Vec<u8>);
-
-fn first_record(text: &[u8]) -> Option<(Record, &[u8])> {
-    let space = text.iter().position(|&byte| byte == b' ')?;
-    let length = usize::try_from(decimal(&text[..space])?).ok()?;
-    let record = text.get(space + 1..length)?.strip_suffix(b"\n")?;
-    let equals = record.iter().position(|&byte| byte == b'=')?;
-    let key = String::from_utf8(record[..equals].to_vec()).ok()?;
-    Some(((key, record[equals + 1..].to_vec()), &text[length..]))
-}
-
-fn decimal(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// Whole seconds of a PAX time, which may have a fraction: as Go counts them, downward.
-fn seconds(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().ok()?;
-    let has_fraction = fraction.bytes().any(|digit| digit != b'0');
-    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    if text.starts_with('-') && has_fraction { seconds.checked_sub(1) } else { Some(seconds) }
 }
