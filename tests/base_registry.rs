@@ -63,6 +63,25 @@ async fn a_locked_base_is_opened_by_two_requests_and_no_layer_is_read() {
 }
 
 #[tokio::test]
+async fn an_index_of_one_index_is_followed_but_not_for_ever() {
+    let registry = TestRegistry::start();
+    let (digest, _) = registry.put_image("base", "1", &image("amd64"));
+    let nested = |tag: &str, inner: Digest| put_index(&registry, tag, &[json!({"mediaType": media_type::OCI_INDEX, "digest": inner, "size": 1})]);
+    let inner = put_index(&registry, "inner", &[entry(digest, json!({"os": "linux", "architecture": "amd64"}))]);
+    let middle = nested("middle", inner);
+    let outer = nested("outer", middle);
+    for (name, index) in [("base:inner", inner), ("base:middle", middle), ("base:outer", outer)] {
+        let opened = open(&registry, name, None).await.unwrap();
+        assert_eq!((opened.digest, opened.index), (digest, Some(index)), "{name}");
+    }
+    registry.clear_log();
+    nested("deep", outer);
+    let refused = open(&registry, "base:deep", None).await.err().unwrap();
+    assert!(refused.to_string().contains("nested too deep"), "{refused}");
+    assert_eq!(requests(&registry).len(), 4);
+}
+
+#[tokio::test]
 async fn both_families_and_all_compressions_are_opened() {
     let registry = TestRegistry::start();
     for (family, compression) in [

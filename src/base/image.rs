@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{BaseError, Blobs};
 use crate::contract;
 use crate::digest::Digest;
-use crate::manifest::{Document, Manifest};
+use crate::manifest::{Document, Manifest, media_type};
 
 /// An opened image for linux/amd64.
 #[derive(Clone)]
@@ -90,12 +90,27 @@ pub(super) fn manifest_of(name: &str, bytes: &[u8]) -> Result<Manifest, BaseErro
     }
 }
 
-/// The digest of the manifest that a document names for linux/amd64: itself, or an entry of the index that it is.
+/// Indexes may name indexes; more than this deep is no image.
+pub(super) const MAX_DEPTH: usize = 4;
+
+/// The error for an image whose indexes are nested deeper than [`MAX_DEPTH`].
+pub(super) fn too_deep(name: &str) -> BaseError {
+    BaseError::Damaged { image: name.to_owned(), why: "its indexes are nested too deep".to_owned() }
+}
+
+/// The digest of what a document names for linux/amd64: itself where it is a manifest; else an entry of the index that it is, which may be an
+/// index again.
 pub(super) fn select(name: &str, document: &Document, own: Digest) -> Result<Digest, BaseError> {
     let entries = match document {
         Document::Manifest(_) => return Ok(own),
         Document::Index(entries) => entries,
     };
+    // buildx nests: an index whose only entry is an index.
+    if let [only] = entries.as_slice()
+        && [media_type::OCI_INDEX, media_type::DOCKER_LIST].contains(&only.descriptor.media_type.as_str())
+    {
+        return Ok(only.descriptor.digest);
+    }
     let images: Vec<_> = entries.iter().filter(|entry| entry.is_image).collect();
     // `linux/amd64` sorts before `linux/amd64/v2`: an image for newer processors is taken only where there is no other.
     let fitting = images.iter().filter(|entry| entry.platform.as_deref().is_some_and(fits)).min_by_key(|entry| &entry.platform);

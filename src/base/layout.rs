@@ -11,17 +11,14 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::archive::Members;
-use super::image::{OpenedImage, select};
+use super::image::{MAX_DEPTH, OpenedImage, select, too_deep};
 use super::{BaseError, BlobReader, Blobs, Verified};
 use crate::digest::Digest;
 use crate::error::{Error, FileError};
-use crate::manifest::{Descriptor, Document, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE, media_type};
+use crate::manifest::{Descriptor, Document, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE};
 
 /// The annotation that holds an image's tag.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// Indexes may name indexes; more than this deep is no image.
-const MAX_DEPTH: usize = 4;
-
 /// Where a layout's files lie.
 enum Files {
     Directory(PathBuf),
@@ -114,13 +111,9 @@ impl Layout {
                 return Ok((here, index));
             }
             index = index.or(Some(here));
-            here = match &document {
-                // buildx nests: an index whose only entry is an index.
-                Document::Index(entries) if entries.len() == 1 && is_index(&entries[0].descriptor.media_type) => entries[0].descriptor.digest,
-                _ => select(&self.name, &document, here)?,
-            };
+            here = select(&self.name, &document, here)?;
         }
-        Err(self.damaged("its indexes are nested too deep".to_owned()).into())
+        Err(too_deep(&self.name).into())
     }
 
     fn small(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, Error> {
@@ -160,10 +153,6 @@ impl Layout {
     fn damaged(&self, why: String) -> BaseError {
         BaseError::Damaged { image: self.name.clone(), why }
     }
-}
-
-fn is_index(media_type: &str) -> bool {
-    [media_type::OCI_INDEX, media_type::DOCKER_LIST].contains(&media_type)
 }
 
 fn blob_path(digest: &Digest) -> String {

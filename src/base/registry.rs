@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::image::{OpenedImage, manifest_of, select};
+use super::image::{MAX_DEPTH, OpenedImage, manifest_of, select, too_deep};
 use super::{BaseError, BlobReader, Blobs};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -13,22 +14,35 @@ use crate::manifest::{Descriptor, Document, MAX_CONFIG_SIZE};
 use crate::reference::Reference;
 use crate::registry::Registry;
 
-/// Opens an image in a registry: two requests for a pinned one (manifest and config), one more where the reference names an index.
+/// Opens an image in a registry: two requests for a pinned one (manifest and config), one more for each index on the way.
 ///
 /// # Errors
 /// The registry's, another platform, a config that does not fit.
 pub async fn open(reference: &Reference, pinned: Option<Digest>, registry: &Registry) -> Result<OpenedImage, Error> {
     let name = reference.to_string();
     let asked = pinned.map_or_else(|| reference.clone(), |digest| reference.with_digest(digest));
-    let top = registry.manifest(&asked).await?;
-    let document = Document::parse(&top.bytes, top.content_type.as_deref()).map_err(|cause| BaseError::Manifest { image: name.clone(), cause })?;
-    let digest = select(&name, &document, top.digest)?;
-    let (index, manifest) =
-        if digest == top.digest { (None, top.bytes) } else { (Some(top.digest), registry.manifest(&reference.with_digest(digest)).await?.bytes) };
+    let (index, manifest) = manifest(&name, &asked, registry).await?;
     let config = manifest_of(&name, &manifest)?.config;
     let config = registry.small_blob(reference, &config, MAX_CONFIG_SIZE).await?;
     let blobs = Arc::new(RegistryBlobs { repository: reference.clone(), registry: registry.clone() });
     Ok(OpenedImage::new(&name, index, manifest.to_vec(), config.to_vec(), blobs)?)
+}
+
+/// The manifest for linux/amd64, and the first index on the way to it.
+async fn manifest(name: &str, asked: &Reference, registry: &Registry) -> Result<(Option<Digest>, Bytes), Error> {
+    let (mut asked, mut index) = (asked.clone(), None);
+    for _ in 0..MAX_DEPTH {
+        let found = registry.manifest(&asked).await?;
+        let document =
+            Document::parse(&found.bytes, found.content_type.as_deref()).map_err(|cause| BaseError::Manifest { image: name.to_owned(), cause })?;
+        let next = select(name, &document, found.digest)?;
+        if next == found.digest {
+            return Ok((index, found.bytes));
+        }
+        index = index.or(Some(found.digest));
+        asked = asked.with_digest(next);
+    }
+    Err(too_deep(name).into())
 }
 
 /// Blobs of a repository.
