@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::structure::{rust_files, source, without_tests};
+use crate::structure::{is_test, rust_files, source, without_tests};
 
 /// A path from the crate down: of a module, or of something in one.
 type Names = Vec<String>;
@@ -19,8 +19,9 @@ impl Modules {
     fn of_source() -> Self {
         let mut files = Vec::new();
         rust_files(&source(), &mut files);
-        let modules = files.iter().map(|file| (module(file.strip_prefix(source()).unwrap()), without_tests(&fs::read_to_string(file).unwrap())));
-        Modules(modules.filter(|(module, _)| !module.iter().any(|name| name == "tests")).collect())
+        let files = files.iter().filter(|file| !is_test(file));
+        let named = files.map(|file| (module(file.strip_prefix(source()).unwrap()), without_tests(&fs::read_to_string(file).unwrap())));
+        Modules(named.collect())
     }
 
     /// The module that has what stands at a path.

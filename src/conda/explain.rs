@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rattler_conda_types::{GenericVirtualPackage, MatchSpec, Matches, ParseMatchSpecOptions, RepoDataRecord};
 
-use super::locking::Before;
+use super::before::Before;
 use super::place::{Asked, Place};
 use crate::description::{Conda, Description};
 use crate::error::{Error, Invalid, Problem};

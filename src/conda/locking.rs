@@ -6,6 +6,7 @@ use std::path::Path;
 use rattler_conda_types::{GenericVirtualPackage, MatchSpec, PackageName, PackageRecord, RepoDataRecord};
 use rattler_repodata_gateway::RepoData;
 
+use super::before::{Before, same_package};
 use super::credentials::{Credentials, CredentialsError};
 use super::existing::ExistingPackage;
 use super::http::Transport;
@@ -17,20 +18,8 @@ use super::{channel, contents, entry, explain, repodata, virtual_packages};
 use crate::description::{Conda as Wanted, Description};
 use crate::digest::Digest;
 use crate::error::{Error, Invalid, Problem};
-use crate::lock::{self, Base, CondaPackage, Lock, Python};
+use crate::lock::{self, CondaPackage, Python};
 use crate::world::World;
-
-/// What of an older lock, and of the base, an environment is locked upon.
-pub struct Before<'a> {
-    /// The lock of before.
-    pub old: Option<&'a Lock>,
-    /// Whether a package of that lock, by its name, is to be looked up anew.
-    pub update: &'a (dyn Fn(&str) -> bool + Sync),
-    /// The base, as it is now.
-    pub base: &'a Base,
-    /// The packages that the base has in the prefix.
-    pub existing: &'a [ExistingPackage],
-}
 
 /// The lock's entry for what a description asks of conda; none where it asks for nothing. An entry whose requirement and base have not changed
 /// stays; else the packages that it has are preferred.
@@ -68,36 +57,6 @@ pub(super) async fn lock_with(
 /// Files that the description names and that cannot be read.
 pub fn is_kept(description: &Description, directory: &Path, before: &Before<'_>) -> Result<bool, Error> {
     Ok(request::read(description, directory)?.is_none_or(|request| before.unchanged(&request).is_some()))
-}
-
-impl<'a> Before<'a> {
-    /// The entry of before, where nothing asks for another.
-    fn unchanged(&self, request: &Request) -> Option<&'a lock::Conda> {
-        let old = self.old?;
-        let conda = old.conda.as_ref()?;
-        let same_base = old.base.digest == self.base.digest && old.base.facts.glibc == self.base.facts.glibc;
-        let updated = conda.packages.iter().any(|package| (self.update)(&package.name));
-        (same_base && !updated && conda.requirement == request.requirement).then_some(conda)
-    }
-
-    /// Packages of the lock of before that stay if they can.
-    fn preferred(&self) -> impl Iterator<Item = &'a CondaPackage> {
-        let packages = self.old.and_then(|old| old.conda.as_ref()).map(|conda| conda.packages.as_slice()).unwrap_or_default();
-        packages.iter().filter(|package| !(self.update)(&package.name))
-    }
-
-    fn has(&self, record: &RepoDataRecord) -> bool {
-        self.existing.iter().any(|existing| same_package(&existing.record, record))
-    }
-}
-
-/// Whether two records are of the same build.
-fn same_package(a: &RepoDataRecord, b: &RepoDataRecord) -> bool {
-    let key = |record: &RepoDataRecord| {
-        let package = &record.package_record;
-        (package.name.as_normalized().to_owned(), package.version.clone(), package.build.to_string(), package.subdir.clone())
-    };
-    key(a) == key(b)
 }
 
 struct Locking<'a> {

@@ -4,6 +4,7 @@
 pub mod activation;
 mod archive;
 mod archive_info;
+mod before;
 mod bytecode;
 mod channel;
 mod components;
@@ -43,13 +44,14 @@ mod virtual_packages;
 mod whiteouts;
 mod yaml;
 
+pub use before::Before;
 pub use bytecode::Compiler;
 pub use components::{Components, components};
 pub use download::fetch;
 pub use explain::{check_locked, warnings};
 pub use history::history;
 pub use info::{PackageInfo, PackagePath, PathKind, Placeholder};
-pub use locking::{Before, is_kept, lock};
+pub use locking::{is_kept, lock};
 pub use package::{Environment, PackageComponent};
 pub use package_error::PackageError;
 pub use placement::{Claims, Owned, Placed, Placement, claims, clobbered, laid_size, owners, placement};

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::before::Before;
 use super::credentials::Credentials;
 use super::existing::ExistingPackage;
-use super::locking::{Before, lock_with};
+use super::locking::lock_with;
 use crate::description::{self, Conda, CondaSource, Description, Existing, Spanned};
 use crate::error::Error;
 use crate::image_path::ImagePath;
