@@ -1,6 +1,7 @@
 //! What resolving and building need of the world.
 
-use std::sync::atomic::AtomicBool;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::progress::Progress;
 use crate::registry::Registry;
@@ -19,4 +20,13 @@ pub struct World<'a> {
     pub progress: &'a dyn Progress,
     /// Set when the work is to end early.
     pub cancelled: &'a AtomicBool,
+}
+
+/// Fails when the work is to end early: for threads to ask between pieces of work.
+///
+/// # Errors
+/// When `cancelled` is set.
+pub fn go_on(cancelled: &AtomicBool) -> io::Result<()> {
+    // Not `Interrupted`, which would be tried again.
+    if cancelled.load(Ordering::Relaxed) { Err(io::Error::other("the work was interrupted")) } else { Ok(()) }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use super::earlier::EarlierLayer;
 use super::reuse::KnownLayer;
@@ -14,6 +14,7 @@ use crate::layer;
 use crate::plan::{DirectoryTable, PlannedLayer, build_tree};
 use crate::progress::Progress;
 use crate::store::Store;
+use crate::world::go_on;
 
 /// Kind of the store's records that say what a layer's key came to.
 const RECORD: &str = "layer";
@@ -136,9 +137,7 @@ struct Cancellable<'a, W> {
 
 impl<W: Write> Write for Cancellable<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(io::Error::other("interrupted"));
-        }
+        go_on(self.cancelled)?;
         self.inner.write(bytes)
     }
 

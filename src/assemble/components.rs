@@ -33,7 +33,7 @@ pub fn of_image(request: &BuildRequest<'_>, budget: usize, world: &World<'_>) ->
     // A current lock says nothing of local files, which may have gone since it was made.
     file::demand_programs(description, directory, facts)?;
     let editor = file::editor_version(description, directory).or_else(|| facts.editor.clone());
-    let extensions = extension::components(description, directory, &lock.extensions, editor.as_deref(), facts, world.store)?;
+    let extensions = extension::components(description, directory, &lock.extensions, editor.as_deref(), facts, world)?;
     let (variables, scripts) = activated(request);
     let entrypoint = Entrypoint::new(description, facts)?.sourcing(scripts);
     let (words, cmd) = (entrypoint.entrypoint(), entrypoint.cmd());
@@ -52,7 +52,7 @@ pub fn of_image(request: &BuildRequest<'_>, budget: usize, world: &World<'_>) ->
         conda: conda.layers,
         extensions: extensions.each,
         extension_list: extensions.list,
-        files: file::components(description, directory, &lock.files, world.store)?,
+        files: file::components(description, directory, &lock.files, world)?,
         platform,
     };
     let env = description.env.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();

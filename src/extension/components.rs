@@ -13,7 +13,7 @@ use crate::description::{Description, Extension as Wanted, ExtensionOrigin};
 use crate::error::{Error, Invalid, Kind, Problem};
 use crate::lock::{self, Facts};
 use crate::plan::Component;
-use crate::store::Store;
+use crate::world::World;
 
 /// The components that a description's extensions come to.
 pub struct Extensions {
@@ -34,13 +34,13 @@ pub fn components(
     locked: &[lock::Extension],
     editor: Option<&str>,
     facts: &Facts,
-    store: &Store,
+    world: &World<'_>,
 ) -> Result<Extensions, Error> {
     let form = Form::of(editor);
     let mut all: Vec<(&Wanted, Extension, Option<Manifest>)> = Vec::new();
     let mut problems = Vec::new();
     for wanted in &description.extensions {
-        match one(wanted, directory, locked, form, store) {
+        match one(wanted, directory, locked, form, world) {
             Ok((extension, manifest)) => all.push((wanted, extension, manifest)),
             Err(error) if error.fault().kind() == Kind::World => return Err(error),
             Err(error) => problems.push(problem(description, wanted, &error)),
@@ -63,9 +63,9 @@ pub fn components(
     Ok(Extensions { each: extensions.into_iter().map(|extension| Arc::new(extension) as Arc<dyn Component>).collect(), list })
 }
 
-fn one(wanted: &Wanted, directory: &Path, locked: &[lock::Extension], form: Form, store: &Store) -> Result<(Extension, Option<Manifest>), Error> {
+fn one(wanted: &Wanted, directory: &Path, locked: &[lock::Extension], form: Form, world: &World<'_>) -> Result<(Extension, Option<Manifest>), Error> {
     if let ExtensionOrigin::Path(path) = &wanted.origin {
-        let Local { manifest, sha256, timestamp } = local::open(directory, path, store)?;
+        let Local { manifest, sha256, timestamp } = local::open(directory, path, world.store, world.cancelled)?;
         let extension = Extension { id: manifest.id.clone(), version: manifest.version.clone(), sha256, timestamp, form };
         return Ok((extension, Some(manifest)));
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::manifest::Manifest;
 use super::vsix::{SIZE_MAX, Vsix};
@@ -11,6 +12,10 @@ use crate::digest::Digest;
 use crate::error::{Error, Fault, FileError, Kind};
 use crate::inputs::Inputs;
 use crate::store::Store;
+use crate::world::go_on;
+
+/// Bytes that are copied between two looks at whether the work is to end.
+const PIECE: u64 = 1 << 20;
 
 /// A local VSIX, put into the store.
 pub struct Local {
@@ -57,7 +62,7 @@ impl Fault for LocalError {
 ///
 /// # Errors
 /// A file that is not there, that leaves the directory, or that is no VSIX.
-pub fn open(directory: &Path, path: &Path, store: &Store) -> Result<Local, Error> {
+pub fn open(directory: &Path, path: &Path, store: &Store, cancelled: &AtomicBool) -> Result<Local, Error> {
     let place = directory.join(path);
     let top = directory.canonicalize().map_err(FileError::at("read", directory))?;
     let real = place.canonicalize().map_err(|error| missing(&place, error))?;
@@ -70,13 +75,25 @@ pub fn open(directory: &Path, path: &Path, store: &Store) -> Result<Local, Error
     }
     let mut writer = store.writer()?;
     let mut file = File::open(&real).map_err(FileError::at("read", &place))?.take(SIZE_MAX + 1);
-    let size = io::copy(&mut file, &mut writer).and_then(|size| writer.flush().map(|()| size)).map_err(FileError::at("read", &place))?;
+    let size = copy(&mut file, &mut writer, cancelled).map_err(FileError::at("read", &place))?;
     if size > SIZE_MAX {
         return Err(LocalError::TooLarge(place).into());
     }
     let (sha256, _) = writer.commit()?;
     let vsix = Vsix::open(&Arc::new(store.open(&sha256)?))?;
     Ok(Local { manifest: vsix.manifest, sha256, timestamp: vsix.timestamp })
+}
+
+/// Copies all, and says how many bytes that were.
+fn copy(from: &mut impl Read, to: &mut impl Write, cancelled: &AtomicBool) -> io::Result<u64> {
+    let mut size = 0;
+    loop {
+        go_on(cancelled)?;
+        match io::copy(&mut from.by_ref().take(PIECE), to)? {
+            0 => return to.flush().map(|()| size),
+            count => size += count,
+        }
+    }
 }
 
 fn missing(place: &Path, error: io::Error) -> Error {
@@ -104,7 +121,9 @@ mod tests {
         fs::write(top.path().join("outside.vsix"), vsix(MANIFEST, &[])).unwrap();
         symlink("../outside.vsix", directory.join("link.vsix")).unwrap();
         symlink("good.vsix", directory.join("inside.vsix")).unwrap();
-        let open = |name: &str| open(&directory, Path::new(name), &store).map(|local| local.manifest.id).map_err(|error| error.to_string());
+        let open = |name: &str| {
+            open(&directory, Path::new(name), &store, &AtomicBool::new(false)).map(|local| local.manifest.id).map_err(|error| error.to_string())
+        };
         assert_eq!(open("good.vsix").unwrap(), "acme.hello");
         assert_eq!(open("inside.vsix").unwrap(), "acme.hello");
         for (name, expected) in [

@@ -90,7 +90,7 @@ struct Found {
 
 async fn one(wanted: &Wanted, directory: &Path, old: &[Extension], world: &World<'_>) -> Result<Found, Error> {
     if let ExtensionOrigin::Path(path) = &wanted.origin {
-        let local = local::open(directory, path, world.store)?;
+        let local = local::open(directory, path, world.store, world.cancelled)?;
         return Ok(Found { manifest: local.manifest, entry: None });
     }
     let requirement = wanted.origin.requirement();

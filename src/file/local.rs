@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::error::{Error, FileError};
 use crate::image_path::ImagePath;
 use crate::layer::OpenContent;
 use crate::store::Store;
+use crate::world::go_on;
 
 /// Kind of the store's records of local files' digests.
 const RECORD: &str = "local";
@@ -106,12 +107,12 @@ fn missing(place: &Path, error: io::Error) -> Error {
 /// The source and, where it is a directory, all below it that is not excluded, sorted by path, hashed.
 ///
 /// # Errors
-/// Files that cannot be read, sockets and the like, too many of them.
-pub fn scan(source: &Path, exclude: &Exclude, store: &Store) -> Result<Vec<LocalEntry>, Error> {
+/// Files that cannot be read, sockets and the like, too many of them; `cancelled`.
+pub fn scan(source: &Path, exclude: &Exclude, store: &Store, cancelled: &AtomicBool) -> Result<Vec<LocalEntry>, Error> {
     let mut found = Vec::new();
     walk(source, ImagePath::root(), exclude, &mut found)?;
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    hash(source, found, store)
+    hash(source, found, store, cancelled)
 }
 
 type Found = (ImagePath, PathBuf, fs::Metadata);
@@ -144,10 +145,10 @@ fn walk(place: &Path, path: ImagePath, exclude: &Exclude, found: &mut Vec<Found>
 
 type Remembered = BTreeMap<ImagePath, (Stamp, Digest)>;
 
-fn hash(source: &Path, found: Vec<Found>, store: &Store) -> Result<Vec<LocalEntry>, Error> {
+fn hash(source: &Path, found: Vec<Found>, store: &Store, cancelled: &AtomicBool) -> Result<Vec<LocalEntry>, Error> {
     let key = Digest::of(source.as_os_str().as_bytes());
     let remembered: Remembered = store.record(RECORD, &key).unwrap_or_default();
-    let digests = digests(&found, &remembered)?;
+    let digests = digests(&found, &remembered, cancelled)?;
     let mut settled = Remembered::new();
     let mut entries = Vec::with_capacity(found.len());
     for ((path, place, metadata), digest) in found.into_iter().zip(digests) {
@@ -174,7 +175,7 @@ fn hash(source: &Path, found: Vec<Found>, store: &Store) -> Result<Vec<LocalEntr
 }
 
 /// The digest of each regular file, on all cores; none for the others.
-fn digests(found: &[Found], remembered: &Remembered) -> Result<Vec<Option<Digest>>, Error> {
+fn digests(found: &[Found], remembered: &Remembered, cancelled: &AtomicBool) -> Result<Vec<Option<Digest>>, Error> {
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
     let next = AtomicUsize::new(0);
     let worker = || {
@@ -186,7 +187,7 @@ fn digests(found: &[Found], remembered: &Remembered) -> Result<Vec<Option<Digest
                 let known = remembered.get(path).filter(|(stamp, _)| *stamp == Stamp::of(metadata)).map(|(_, digest)| *digest);
                 let digest = match known {
                     Some(digest) => digest,
-                    None => digest_of(place).map_err(FileError::at("read", place))?,
+                    None => digest_of(place, cancelled).map_err(FileError::at("read", place))?,
                 };
                 done.push((index, digest));
             }
@@ -205,10 +206,12 @@ fn digests(found: &[Found], remembered: &Remembered) -> Result<Vec<Option<Digest
     Ok(digests)
 }
 
-fn digest_of(place: &Path) -> io::Result<Digest> {
+fn digest_of(place: &Path, cancelled: &AtomicBool) -> io::Result<Digest> {
     let mut reader = Digesting::new(File::open(place)?);
     let mut buffer = vec![0; 1 << 18];
-    while reader.read(&mut buffer)? > 0 {}
+    while reader.read(&mut buffer)? > 0 {
+        go_on(cancelled)?;
+    }
     Ok(reader.finish().1)
 }
 
@@ -268,7 +271,7 @@ mod tests {
     #[test]
     fn a_directory_is_walked_in_order_with_links_as_they_stand() {
         let (directory, store) = scene();
-        let entries = scan(&directory.path().join("d/tree"), &Exclude::default(), &store).unwrap();
+        let entries = scan(&directory.path().join("d/tree"), &Exclude::default(), &store, &AtomicBool::new(false)).unwrap();
         assert_eq!(entries.iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>(), ["", "a", "a/empty", "a/x", "a-b", "link"]);
         assert_eq!(entries[3].kind, LocalKind::File { size: 5, digest: Digest::of("hello"), executable: false });
         assert_eq!(entries[5].kind, LocalKind::Symlink(b"../nowhere".to_vec()));
@@ -278,7 +281,7 @@ mod tests {
     fn excluded_parts_are_left_out_unless_brought_back() {
         let (directory, store) = scene();
         let exclude = Exclude::new(&["a".to_owned(), "!a/x".to_owned()]).unwrap();
-        let entries = scan(&directory.path().join("d/tree"), &exclude, &store).unwrap();
+        let entries = scan(&directory.path().join("d/tree"), &exclude, &store, &AtomicBool::new(false)).unwrap();
         assert_eq!(entries.iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>(), ["", "a/x", "a-b", "link"]);
     }
 
@@ -292,12 +295,20 @@ mod tests {
         };
         let old = File::options().write(true).open(tree.join("a/x")).unwrap();
         old.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
-        let first = digest(&scan(&tree, &Exclude::default(), &store).unwrap());
+        let first = digest(&scan(&tree, &Exclude::default(), &store, &AtomicBool::new(false)).unwrap());
         fs::write(tree.join("a/x"), "other").unwrap();
         old.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
-        assert_eq!(digest(&scan(&tree, &Exclude::default(), &store).unwrap()), Digest::of("other"));
+        assert_eq!(digest(&scan(&tree, &Exclude::default(), &store, &AtomicBool::new(false)).unwrap()), Digest::of("other"));
         let mut bytes = Vec::new();
         assert!(Unchanged { place: tree.join("a/x"), digest: first }.open().unwrap().read_to_end(&mut bytes).is_err());
+    }
+
+    #[test]
+    fn hashing_ends_when_it_is_cancelled() {
+        let (directory, store) = scene();
+        let tree = directory.path().join("d/tree");
+        assert!(scan(&tree, &Exclude::default(), &store, &AtomicBool::new(true)).unwrap_err().fault().to_string().contains("a/x"));
+        assert!(scan(&tree, &Exclude::default(), &store, &AtomicBool::new(false)).is_ok());
     }
 
     #[test]

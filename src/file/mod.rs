@@ -20,7 +20,7 @@ use crate::description::{Description, FileItem, FileOrigin};
 use crate::error::{Error, Invalid, Kind, Problem};
 use crate::lock::File;
 use crate::plan::Component;
-use crate::store::Store;
+use crate::world::World;
 use component::{FileComponent, Origin};
 use exclude::Exclude;
 
@@ -28,11 +28,11 @@ use exclude::Exclude;
 ///
 /// # Errors
 /// All items that cannot be used, each with its place in the description.
-pub fn components(description: &Description, directory: &Path, locked: &[File], store: &Store) -> Result<Vec<Arc<dyn Component>>, Error> {
+pub fn components(description: &Description, directory: &Path, locked: &[File], world: &World<'_>) -> Result<Vec<Arc<dyn Component>>, Error> {
     let mut components: Vec<Arc<dyn Component>> = Vec::new();
     let mut problems = Vec::new();
     for item in &description.files {
-        match component(item, directory, locked, store) {
+        match component(item, directory, locked, world) {
             Ok(component) => components.push(Arc::new(component)),
             Err(error) if error.fault().kind() == Kind::World => return Err(error),
             Err(error) => problems.push(problem(description, item, &error)),
@@ -46,7 +46,7 @@ fn problem(description: &Description, item: &FileItem, error: &Error) -> Problem
     Problem::of(error).at(&description.source, item.span.clone())
 }
 
-fn component(item: &FileItem, directory: &Path, locked: &[File], store: &Store) -> Result<FileComponent, Error> {
+fn component(item: &FileItem, directory: &Path, locked: &[File], world: &World<'_>) -> Result<FileComponent, Error> {
     let origin = match &item.origin {
         FileOrigin::Content(text) => Origin::Inline(text.clone().into_bytes().into()),
         FileOrigin::Url { url, .. } => {
@@ -58,14 +58,14 @@ fn component(item: &FileItem, directory: &Path, locked: &[File], store: &Store) 
                 None => Origin::Foreign { digest: entry.sha256, size: entry.size },
             }
         }
-        FileOrigin::Source(source) => local_origin(item, &local::place(directory, source)?, source, store)?,
+        FileOrigin::Source(source) => local_origin(item, &local::place(directory, source)?, source, world)?,
     };
     Ok(FileComponent { target: item.target.clone(), owner: item.owner, mode: item.mode, origin })
 }
 
-fn local_origin(item: &FileItem, place: &Path, source: &Path, store: &Store) -> Result<Origin, Error> {
+fn local_origin(item: &FileItem, place: &Path, source: &Path, world: &World<'_>) -> Result<Origin, Error> {
     let exclude = Exclude::new(&item.exclude).map_err(FileProblem::Pattern)?;
-    let entries = local::scan(place, &exclude, store)?;
+    let entries = local::scan(place, &exclude, world.store, world.cancelled)?;
     let single = entries.first().is_some_and(|entry| entry.path.is_root() && !matches!(entry.kind, local::LocalKind::Directory));
     match (item.unpack, single) {
         (Some(unpack), true) => {

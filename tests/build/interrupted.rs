@@ -88,6 +88,35 @@ fn while_a_layer_is_packed() {
 }
 
 #[test]
+fn while_a_local_file_is_hashed() {
+    let registry = TestRegistry::start();
+    registry.put_image("base", "1", &editor_base(2));
+    let place = Workplace::new();
+    write_project(&place, &format!("{}/base:1", registry.host()));
+    place.byoi(&["lock"]).ok();
+    // A hole that takes hours.
+    let large = place.path("tools/large");
+    std::fs::File::create(&large).unwrap().set_len(8 << 40).unwrap();
+    let mut process = spawn(&place, &["build", "oci:image"]);
+    let open_files = format!("/proc/{}/fd", process.id());
+    wait_until(&mut process, "opened the file", || {
+        std::fs::read_dir(&open_files).unwrap().any(|file| std::fs::read_link(file.unwrap().path()).is_ok_and(|path| path == large))
+    });
+    kill_process(Pid::from_child(&process), Signal::INT).unwrap();
+    let begun = Instant::now();
+    while process.try_wait().unwrap().is_none() {
+        if begun.elapsed() > PATIENCE {
+            process.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let run = Run::from(process.wait_with_output().unwrap());
+    assert_eq!((run.code, run.out.as_str()), (Some(130), ""), "{}", run.err);
+    assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
+    assert!(!place.path("image").exists());
+}
+
+#[test]
 fn while_the_base_is_read_for_the_lock() {
     let registry = TestRegistry::start();
     let (_, base) = registry.put_image("base", "1", &editor_base(3));
