@@ -52,7 +52,7 @@ pub fn of_image(request: &BuildRequest<'_>, budget: usize, world: &World<'_>) ->
         conda: conda.layers,
         extensions: extensions.each,
         extension_list: extensions.list,
-        files: file::components(description, directory, &lock.files, world)?,
+        files: file::components(description, directory, &lock.files, world.store, world.cancelled)?,
         platform,
     };
     let env = description.env.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();

@@ -237,7 +237,7 @@ mod tests {
         }
 
         fn components(&self, files: &str) -> Result<Vec<Arc<dyn Component>>, Error> {
-            super::super::components(&self.description(files), self.top.path(), &[], &self.store)
+            super::super::components(&self.description(files), self.top.path(), &[], &self.store, &std::sync::atomic::AtomicBool::new(false))
         }
 
         fn tree(&self, files: &str) -> Result<Tree, Error> {

@@ -15,12 +15,13 @@ pub use remote::{fetch, lock_all};
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::description::{Description, FileItem, FileOrigin};
 use crate::error::{Error, Invalid, Kind, Problem};
 use crate::lock::File;
 use crate::plan::Component;
-use crate::world::World;
+use crate::store::Store;
 use component::{FileComponent, Origin};
 use exclude::Exclude;
 
@@ -28,11 +29,17 @@ use exclude::Exclude;
 ///
 /// # Errors
 /// All items that cannot be used, each with its place in the description.
-pub fn components(description: &Description, directory: &Path, locked: &[File], world: &World<'_>) -> Result<Vec<Arc<dyn Component>>, Error> {
+pub fn components(
+    description: &Description,
+    directory: &Path,
+    locked: &[File],
+    store: &Store,
+    cancelled: &AtomicBool,
+) -> Result<Vec<Arc<dyn Component>>, Error> {
     let mut components: Vec<Arc<dyn Component>> = Vec::new();
     let mut problems = Vec::new();
     for item in &description.files {
-        match component(item, directory, locked, world) {
+        match component(item, directory, locked, store, cancelled) {
             Ok(component) => components.push(Arc::new(component)),
             Err(error) if error.fault().kind() == Kind::World => return Err(error),
             Err(error) => problems.push(problem(description, item, &error)),
@@ -46,7 +53,7 @@ fn problem(description: &Description, item: &FileItem, error: &Error) -> Problem
     Problem::of(error).at(&description.source, item.span.clone())
 }
 
-fn component(item: &FileItem, directory: &Path, locked: &[File], world: &World<'_>) -> Result<FileComponent, Error> {
+fn component(item: &FileItem, directory: &Path, locked: &[File], store: &Store, cancelled: &AtomicBool) -> Result<FileComponent, Error> {
     let origin = match &item.origin {
         FileOrigin::Content(text) => Origin::Inline(text.clone().into_bytes().into()),
         FileOrigin::Url { url, .. } => {
@@ -58,14 +65,14 @@ fn component(item: &FileItem, directory: &Path, locked: &[File], world: &World<'
                 None => Origin::Foreign { digest: entry.sha256, size: entry.size },
             }
         }
-        FileOrigin::Source(source) => local_origin(item, &local::place(directory, source)?, source, world)?,
+        FileOrigin::Source(source) => local_origin(item, &local::place(directory, source)?, source, store, cancelled)?,
     };
     Ok(FileComponent { target: item.target.clone(), owner: item.owner, mode: item.mode, origin })
 }
 
-fn local_origin(item: &FileItem, place: &Path, source: &Path, world: &World<'_>) -> Result<Origin, Error> {
+fn local_origin(item: &FileItem, place: &Path, source: &Path, store: &Store, cancelled: &AtomicBool) -> Result<Origin, Error> {
     let exclude = Exclude::new(&item.exclude).map_err(FileProblem::Pattern)?;
-    let entries = local::scan(place, &exclude, world.store, world.cancelled)?;
+    let entries = local::scan(place, &exclude, store, cancelled)?;
     let single = entries.first().is_some_and(|entry| entry.path.is_root() && !matches!(entry.kind, local::LocalKind::Directory));
     match (item.unpack, single) {
         (Some(unpack), true) => {
