@@ -8,6 +8,7 @@ mod extract;
 mod image;
 pub mod index;
 mod interest;
+mod layer;
 pub mod layout;
 mod links;
 mod members;

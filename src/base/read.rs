@@ -9,7 +9,8 @@ use tokio_util::io::SyncIoBridge;
 
 use super::index::Index;
 use super::interest::{Filter, Interest};
-use super::tree::{Directory, Layer};
+use super::layer::Layer;
+use super::tree::Directory;
 use super::{BaseError, BlobReader, Blobs, extract, scan};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -43,7 +44,7 @@ pub async fn read(
     let mut tree = Directory::default();
     let mut number = 0;
     while let Some(layer) = scans.next().await {
-        tree.lay(layer?).map_err(|cause| damaged(&layers[number], &cause))?;
+        layer?.lay_over(&mut tree).map_err(|cause| damaged(&layers[number], &cause))?;
         number += 1;
     }
     extract::index(tree, &filter).map_err(|why| BaseError::TooMuch { why }.into())

@@ -56,7 +56,7 @@ pub fn inspect(file: &Path, interest: &Interest) -> Result<RootFs, Error> {
     });
     let (digest, _) = passed.map_err(|error| refused(reason(&error)))?;
     let mut tree = Directory::default();
-    tree.lay(scanner.layer).map_err(|error| refused(reason(&error)))?;
+    scanner.layer.lay_over(&mut tree).map_err(|error| refused(reason(&error)))?;
     let index = extract::index(tree, &filter).map_err(refused)?;
     // Without members there is no newest one, and times that no calendar has are cut.
     let newest = if newest == i64::MIN { 0 } else { newest.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second()) };
@@ -189,7 +189,7 @@ impl Component for RootFsComponent {
             return Err(BaseError::Changed { image: self.file.display().to_string(), locked: self.digest, found }.into());
         }
         let mut tree = Directory::default();
-        tree.lay(scanner.layer).map_err(|error| self.refused(&error))?;
+        scanner.layer.lay_over(&mut tree).map_err(|error| self.refused(&error))?;
         let mut laying = Laying { plain, places, first: BTreeMap::new(), laid: Vec::new() };
         laying.walk(&tree, &ImagePath::root()).map_err(|error| self.refused(&error))?;
         Ok(laying.laid)

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::index::{Attributes, File};
 use super::interest::{Filter, Wanted};
+use super::layer::Layer;
 use super::members::{Kind, Member, Members, damaged};
-use super::tree::{Layer, Leaf, LeafNode};
+use super::tree::{Leaf, LeafNode};
 use crate::archive::Packing;
 use crate::digest::{Digest, Digester, Digesting};
 use crate::image_path::ImagePath;
@@ -239,7 +240,7 @@ mod tests {
         let filter = Filter::new(interest).unwrap();
         let (layer, _) = scan(bytes, &filter)?;
         let mut tree = Directory::default();
-        tree.lay(layer)?;
+        layer.lay_over(&mut tree)?;
         extract::index(tree, &filter).map_err(io::Error::other)
     }
 
