@@ -22,6 +22,7 @@ pub mod groups;
 mod history;
 mod http;
 mod info;
+mod installed;
 mod locking;
 mod package;
 mod package_error;

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::archive::{self, Form, Found, FoundNode};
 use super::bytecode::Compiler;
 use super::info::{PackageInfo, PackagePath, PathKind, Placeholder};
+use super::installed::{Digests, Installed};
 use super::package_error::PackageError;
 use super::placement::{self, Placed, Placement};
-use super::record::Installed;
 use super::spool::{LayerSpool, Spool};
 use super::{entry_points, patch};
 use crate::digest::{Digest, Digesting};
@@ -246,17 +246,6 @@ fn read(file: &Arc<std::fs::File>, form: Form, spool: &Spool<'_>) -> Result<(Pac
     };
     let content = archive::by_path(content)?;
     Ok((PackageInfo::of_members(&info, &content)?, content))
-}
-
-/// The content of a laid file: what the archive has, and what comes to lie in the prefix.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Digests {
-    /// Before the prefix is replaced.
-    pub(super) archive: Digest,
-    /// As it is laid.
-    pub(super) laid: Digest,
-    /// Bytes as it is laid.
-    pub(super) size: u64,
 }
 
 /// A package that is being laid.

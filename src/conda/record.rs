@@ -1,18 +1,14 @@
 //! The record of a laid package in `conda-meta`, from which conda, mamba and pip know it. It names no path, time, user or secret of this machine.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use rattler_conda_types::package::{DistArchiveIdentifier, FileMode, IndexJson};
-use rattler_conda_types::prefix_record::{PathType, PathsEntry};
+use rattler_conda_types::package::DistArchiveIdentifier;
 use rattler_conda_types::{PackageRecord, PrefixRecord, RepoDataRecord};
 use serde_json::{Value, json};
 
-use super::info::PathKind;
-use super::package::{Digests, Package, PackageComponent};
+use super::installed::Installed;
+use super::package::{Package, PackageComponent};
 use super::package_error::PackageError;
-use super::placement::Placed;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::image_path::ImagePath;
@@ -76,59 +72,6 @@ impl Component for RecordComponent {
         let text = record(&self.0, installed).map_err(|error| Error::from(error).while_doing(doing()))?;
         let (uid, gid) = self.0.owner;
         Ok(vec![(self.place()?, Entry::file(Content::inline(text), 0o644, uid, gid, MTIME))])
-    }
-}
-
-/// What was laid of a package, for its record.
-pub(super) struct Installed {
-    index: IndexJson,
-    paths: Vec<PathsEntry>,
-}
-
-impl Installed {
-    pub(super) fn new(index: IndexJson) -> Self {
-        Installed { index, paths: Vec::new() }
-    }
-
-    /// Notes the bytecode of a module at a path relative to the prefix.
-    pub(super) fn add_bytecode(&mut self, path: &ImagePath, text: &[u8]) {
-        let digest = Digest::of(text);
-        let content = Digests { archive: digest, laid: digest, size: text.len() as u64 };
-        self.paths.push(made(path, PathType::PycFile, Some(content)));
-    }
-
-    /// Notes a path, relative to the prefix, that was laid; with its content where it is a file.
-    pub(super) fn add(&mut self, path: &ImagePath, placed: &Placed<'_>, content: Option<Digests>) {
-        let mut entry = made(path, PathType::UnixPythonEntryPoint, content);
-        if let Placed::Path(source) = placed {
-            entry.path_type = match source.kind {
-                PathKind::File => PathType::HardLink,
-                PathKind::Symlink => PathType::SoftLink,
-                PathKind::Directory => PathType::Directory,
-            };
-            entry.no_link = source.no_link;
-            let placeholder = source.placeholder.as_ref().filter(|_| source.kind == PathKind::File);
-            entry.file_mode = placeholder.map(|placeholder| if placeholder.binary { FileMode::Binary } else { FileMode::Text });
-            entry.prefix_placeholder = placeholder.map(|placeholder| placeholder.text.clone());
-        }
-        self.paths.push(entry);
-    }
-}
-
-/// A path that is in no list of the package.
-fn made(path: &ImagePath, path_type: PathType, content: Option<Digests>) -> PathsEntry {
-    let sha256 = |digest: Digest| (*digest.as_bytes()).into();
-    PathsEntry {
-        relative_path: OsStr::from_bytes(path.as_bytes()).into(),
-        original_path: None,
-        path_type,
-        no_link: false,
-        sha256: content.map(|content| sha256(content.archive)),
-        // As conda does it, of every file: its doctor looks at no other.
-        sha256_in_prefix: content.map(|content| sha256(content.laid)),
-        size_in_bytes: content.map(|content| content.size),
-        file_mode: None,
-        prefix_placeholder: None,
     }
 }
 
