@@ -62,7 +62,8 @@ impl Project {
 
     fn describe(&self, tables: &str) {
         let editor = "[[file]]\nsource = \"editor\"\ntarget = \"/usr/local\"\n";
-        fs::write(self.path().join("byoi.toml"), format!("schema = 1\nbase = \"scratch\"\n{editor}{tables}")).unwrap();
+        let shell = "[[file]]\ncontent = \"\"\ntarget = \"/bin/sh\"\n";
+        fs::write(self.path().join("byoi.toml"), format!("schema = 1\nbase = \"scratch\"\n{editor}{shell}{tables}")).unwrap();
     }
 
     fn run(&self, arguments: &[&str], token: Option<&str>) -> Output {
