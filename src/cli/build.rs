@@ -13,6 +13,7 @@ use super::printer::size;
 use crate::assemble::{self, BuildRequest, Earlier, Image};
 use crate::environment;
 use crate::error::{Error, Fault, FileError, Kind};
+use crate::json;
 use crate::manifest::Family;
 use crate::output::{self, Written};
 use crate::reference::{Destination, ImageSource};
@@ -172,8 +173,11 @@ fn report(args: &BuildArgs, image: &Image, written: &[Written], clock: &Clock, c
         };
         printer.say(format!("{destination} {what}"));
     }
-    let text = if args.json { format!("{}\n", summary(args, image, written, clock, context)) } else { format!("{}\n", image.digest) };
-    printer.result(&text).map_err(FileError::at("write to", "standard output"))?;
+    let text = match args.json {
+        true => String::from_utf8_lossy(&json::canonical(&summary(args, image, written, clock, context))).into_owned(),
+        false => image.digest.to_string(),
+    };
+    printer.result(&format!("{text}\n")).map_err(FileError::at("write to", "standard output"))?;
     Ok(())
 }
 
