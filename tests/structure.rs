@@ -89,22 +89,14 @@ fn imports(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether a file is of a room's tests alone: `tests.rs`, or in a directory `tests`.
-fn is_of_tests(file: &Path) -> bool {
-    file.strip_prefix(source()).unwrap().components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs")
-}
-
 #[test]
 fn imports_run_downward() {
     let mut files = Vec::new();
     rust_files(&source(), &mut files);
     let level = |room: &str| ROOMS.iter().position(|known| *known == room);
     let mut wrong = Vec::new();
-    for file in files.iter().filter(|file| !is_of_tests(file)) {
+    for file in files.iter().filter(|file| !is_test(file)) {
         let Some(own) = room(file) else { continue };
-        if is_test(file) {
-            continue;
-        }
         let Some(own_level) = level(&own) else {
             wrong.push(format!("{}: the room `{own}` is not in the list", file.display()));
             continue;
