@@ -105,9 +105,10 @@ impl Progress for Printer {
 }
 
 fn bar(what: &str, total: Option<u64>) -> ProgressBar {
+    // They fit into 80 columns, and count as [`size`] does.
     let template = match total {
-        Some(_) => "{prefix:<44.44} {bar:24} {binary_bytes:>11}/{binary_total_bytes:<11} {binary_bytes_per_sec:>13}",
-        None => "{prefix:<44.44} {spinner} {binary_bytes:>11} {binary_bytes_per_sec:>13}",
+        Some(_) => "{prefix:<34.34} {wide_bar} {decimal_bytes:>9}/{decimal_total_bytes:<9} {decimal_bytes_per_sec:>11}",
+        None => "{prefix:<34.34} {spinner} {decimal_bytes:>9} {decimal_bytes_per_sec:>11}",
     };
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_prefix(what.to_owned());
     bar.set_style(ProgressStyle::with_template(template).expect("the template is valid"));
