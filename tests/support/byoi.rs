@@ -72,7 +72,17 @@ impl Workplace {
 
     /// The same, started by another program (`sh -c …`), which gets byoi and its arguments as its own.
     pub fn through<S: AsRef<str>>(&self, program: &[&str], arguments: &[S]) -> Command {
-        let mut words = program.iter().copied().chain([env!("CARGO_BIN_EXE_byoi")]);
+        let words: Vec<&str> = program.iter().copied().chain([env!("CARGO_BIN_EXE_byoi")]).collect();
+        self.start(&words, arguments)
+    }
+
+    /// Another build of the command with these arguments, in the project.
+    pub fn with_program<S: AsRef<str>>(&self, program: &Path, arguments: &[S]) -> Command {
+        self.start(&[program.to_str().unwrap()], arguments)
+    }
+
+    fn start<S: AsRef<str>>(&self, words: &[&str], arguments: &[S]) -> Command {
+        let mut words = words.iter();
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args(arguments.iter().map(AsRef::as_ref)).current_dir(self.path("")).env_clear();
         for (name, value) in [("HOME", "home"), ("BYOI_CACHE", "cache"), ("BYOI_CONFIG", "config.toml"), ("TMPDIR", "temporary")] {

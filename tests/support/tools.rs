@@ -9,7 +9,8 @@ pub fn work() -> PathBuf {
     std::env::var_os("BYOI_WORK").map_or_else(default, PathBuf::from)
 }
 
-fn made_by(script: &str, path: PathBuf) -> PathBuf {
+/// A path that must be there, since a script makes it.
+pub fn made_by(script: &str, path: PathBuf) -> PathBuf {
     assert!(path.exists(), "{} is missing: run hack/setup and {script}", path.display());
     path
 }
@@ -37,6 +38,11 @@ pub fn conda() -> PathBuf {
 /// A VSIX, by its name without suffix.
 pub fn vsix(name: &str) -> PathBuf {
     made_by("hack/vsix", work().join("vsix").join(format!("{name}.vsix")))
+}
+
+/// The command as a static binary.
+pub fn static_byoi() -> PathBuf {
+    made_by("hack/static", work().join("static/byoi"))
 }
 
 /// Runs a command to its end.
