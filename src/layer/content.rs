@@ -1,10 +1,13 @@
 //! Where the bytes of a file in a layer come from. Nothing is read before the tar is written.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use super::LayerError;
+use crate::image_path::ImagePath;
 
 /// Opens the bytes of one file, as often as asked, always the same.
 pub trait OpenContent: Send + Sync {
@@ -101,4 +104,25 @@ impl OpenContent for FileRange {
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(self.clone()))
     }
+}
+
+/// Copies the content of the file at `path`, exactly its size, to `out`.
+pub(super) fn copy_exactly(path: &ImagePath, content: &Content, piece: &mut [u8], out: &mut dyn Write) -> Result<(), LayerError> {
+    let failed = |cause| LayerError::Read { path: path.clone(), cause };
+    let wrong = |more| LayerError::Size { path: path.clone(), size: content.size(), more };
+    let mut reader = content.open().map_err(failed)?;
+    let mut left = content.size();
+    loop {
+        let count = match reader.read(piece) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        if count == 0 {
+            break;
+        }
+        left = left.checked_sub(count as u64).ok_or_else(|| wrong(true))?;
+        out.write_all(&piece[..count]).map_err(LayerError::Write)?;
+    }
+    if left > 0 { Err(wrong(false)) } else { Ok(()) }
 }

@@ -48,6 +48,15 @@ pub enum LayerError {
     /// The layer could not be written to where it goes.
     #[error("cannot write the layer")]
     Write(#[source] io::Error),
+    /// An entry could not be laid into a directory.
+    #[error("cannot write `{}`", .path.absolute())]
+    Place {
+        /// The entry.
+        path: ImagePath,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
     /// The threads that compress could not be started.
     #[error("cannot start a thread for compression")]
     Thread(#[source] io::Error),
@@ -60,7 +69,7 @@ impl Fault for LayerError {
     fn kind(&self) -> Kind {
         match self {
             LayerError::Entry { .. } | LayerError::HardLink { .. } | LayerError::Size { .. } => Kind::Input,
-            LayerError::Read { .. } | LayerError::Write(_) | LayerError::Thread(_) | LayerError::Encoder(_) => Kind::World,
+            LayerError::Read { .. } | LayerError::Write(_) | LayerError::Place { .. } | LayerError::Thread(_) | LayerError::Encoder(_) => Kind::World,
         }
     }
 

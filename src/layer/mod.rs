@@ -2,6 +2,7 @@
 //! described in `docs/reproducibility.md`). This room knows nothing of images.
 
 mod content;
+mod directory;
 mod error;
 mod gzip;
 mod header;
@@ -13,6 +14,7 @@ mod tree;
 mod walk;
 
 pub use content::{Content, FileRange, OpenContent};
+pub use directory::write_directory;
 pub use error::LayerError;
 pub use gzip::prove_encoder;
 pub use pack::{Packed, diff_id, pack};

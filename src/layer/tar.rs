@@ -2,8 +2,9 @@
 //! no names, the root left out, two empty blocks at the end.
 
 use std::borrow::Cow;
-use std::io::{self, Read, Write};
+use std::io::Write;
 
+use super::content::copy_exactly;
 use super::header::{self, BLOCK_SIZE, Header, padding};
 use super::tree::{Node, Tree};
 use super::walk::{Step, WHITEOUT_PREFIX};
@@ -27,7 +28,8 @@ pub fn write_tar(tree: &Tree, out: &mut dyn Write) -> Result<u64, LayerError> {
         out.write_all(&blocks).map_err(LayerError::Write)?;
         written += blocks.len() as u64;
         if let Some(content) = content {
-            copy(step.path, content, &mut piece, out)?;
+            copy_exactly(step.path, content, &mut piece, out)?;
+            out.write_all(&[0; BLOCK_SIZE][..padding(content.size())]).map_err(LayerError::Write)?;
             written += filled(content.size());
         }
     }
@@ -102,33 +104,10 @@ fn whiteout(path: &ImagePath) -> Header<'_> {
     Header { name: name.into(), kind: header::REGULAR, mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, link: b"", capability: None }
 }
 
-/// Copies exactly the content's size and fills up to whole blocks.
-fn copy(path: &ImagePath, content: &Content, piece: &mut [u8], out: &mut dyn Write) -> Result<(), LayerError> {
-    let failed = |cause| LayerError::Read { path: path.clone(), cause };
-    let wrong = |more| LayerError::Size { path: path.clone(), size: content.size(), more };
-    let mut reader = content.open().map_err(failed)?;
-    let mut left = content.size();
-    loop {
-        let count = match reader.read(piece) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(failed(error)),
-        };
-        if count == 0 {
-            break;
-        }
-        left = left.checked_sub(count as u64).ok_or_else(|| wrong(true))?;
-        out.write_all(&piece[..count]).map_err(LayerError::Write)?;
-    }
-    if left > 0 {
-        return Err(wrong(false));
-    }
-    out.write_all(&[0; BLOCK_SIZE][..padding(content.size())]).map_err(LayerError::Write)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::io::{self, Read};
 
     use super::*;
     use crate::layer::Entry;
