@@ -7,6 +7,7 @@ mod earlier;
 mod history;
 mod image;
 mod pipeline;
+mod recipe;
 mod request;
 mod reuse;
 
@@ -15,6 +16,7 @@ pub use config::{Additions, ConfigLayer, compose};
 pub use earlier::{Before, Earlier, EarlierLayer};
 pub use history::{HistoryItem, read as read_history};
 pub use image::{BasePart, Image, ImageLayer, compose_image};
-pub use pipeline::build;
+pub use pipeline::{Planned, build, created, plan};
+pub use recipe::Recipe;
 pub use request::BuildRequest;
 pub use reuse::{KnownLayer, layers_of};

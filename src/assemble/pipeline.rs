@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::build::{BuiltLayer, Origin, Workshop};
 use super::components::{self, Parts};
+use super::config::Additions;
 use super::earlier::Earlier;
 use super::image::{BasePart, Image, ImageLayer, compose_image};
 use super::request::BuildRequest;
@@ -32,18 +33,38 @@ use crate::world::World;
 pub async fn build(request: &BuildRequest<'_>, earlier: &Earlier, world: &World<'_>, finished: UnboundedSender<ImageLayer>) -> Result<Image, Error> {
     let lock = request.lock;
     let base = base::open(&request.description.base.value, request.directory, lock.base.digest.filter(|_| is_image(request)), world.registry).await?;
-    let budget = budget(request, base.as_ref());
-    let Parts { components, mut additions } = components::of_image(request, budget, world)?;
-    additions.labels.extend(request.labels.clone());
-
-    let plan = Plan::new(components, DirectoryTable::new(&lock.base.directories), budget);
-    check_claims(&plan.layers, &plan.directories)?;
-
+    let Planned { plan, additions } = plan(request, base.as_ref().map_or(0, |base| base.diff_ids.len()), world)?;
     let base = base_part(request, base);
     let family = request.family.unwrap_or(base.family);
     let ours = make_layers(request, &plan, earlier, world, family, &finished).await?;
-    let created = request.epoch.unwrap_or_else(|| newest(lock));
-    compose_image(&base, ours, &additions, created, family)
+    compose_image(&base, ours, &additions, created(request), family)
+}
+
+/// An image before any byte of it is made.
+pub struct Planned {
+    /// Its layers.
+    pub plan: Plan,
+    /// What its config gets.
+    pub additions: Additions,
+}
+
+/// Plans the image on a base of `base_layers` layers: its own layers with their keys, and what its config gets. Local files are read; nothing is
+/// fetched or made.
+///
+/// # Errors
+/// Local files that cannot be used, two things at one path.
+pub fn plan(request: &BuildRequest<'_>, base_layers: usize, world: &World<'_>) -> Result<Planned, Error> {
+    let budget = budget(request, base_layers);
+    let Parts { components, mut additions } = components::of_image(request, budget, world)?;
+    additions.labels.extend(request.labels.clone());
+    let plan = Plan::new(components, DirectoryTable::new(&request.lock.base.directories), budget);
+    check_claims(&plan.layers, &plan.directories)?;
+    Ok(Planned { plan, additions })
+}
+
+/// The time of the image and of our history items.
+pub fn created(request: &BuildRequest<'_>) -> Timestamp {
+    request.epoch.unwrap_or_else(|| newest(request.lock))
 }
 
 fn is_image(request: &BuildRequest<'_>) -> bool {
@@ -51,8 +72,8 @@ fn is_image(request: &BuildRequest<'_>) -> bool {
 }
 
 /// The layers that ours may be: what the description says, and no more than the base leaves room for.
-fn budget(request: &BuildRequest<'_>, base: Option<&OpenedImage>) -> usize {
-    let left = contract::limits::LAYERS.saturating_sub(base.map_or(0, |base| base.diff_ids.len()));
+fn budget(request: &BuildRequest<'_>, base_layers: usize) -> usize {
+    let left = contract::limits::LAYERS.saturating_sub(base_layers);
     request.description.layers.min(left)
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::index::{Attributes, Index};
@@ -22,7 +23,7 @@ use crate::image_path::ImagePath;
 use crate::inputs::Inputs;
 use crate::layer::{Content, Entry, FileRange, Node};
 use crate::lock::DirectoryRule;
-use crate::plan::{Component, Laid};
+use crate::plan::{Component, Laid, recipe};
 
 const BUFFER: usize = 256 << 10;
 /// Whatever is no file, directory or link is left out here: runtimes mount a file system of their own there.
@@ -134,7 +135,7 @@ fn is_taken(member: &Member) -> io::Result<bool> {
 }
 
 /// The root filesystem as the first layer of an image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RootFsComponent {
     file: PathBuf,
     digest: Digest,
@@ -160,6 +161,10 @@ impl Component for RootFsComponent {
         json!({"rootfs": self.digest})
     }
 
+    fn local_files(&self) -> Vec<PathBuf> {
+        vec![self.file.clone()]
+    }
+
     fn directories(&self) -> Vec<(ImagePath, DirectoryRule)> {
         Vec::new()
     }
@@ -170,6 +175,10 @@ impl Component for RootFsComponent {
 
     fn is_base(&self) -> bool {
         true
+    }
+
+    fn recipe(&self) -> Option<Value> {
+        recipe("rootfs", self)
     }
 
     fn lay(&self, _: &dyn Inputs) -> Result<Vec<Laid>, Error> {

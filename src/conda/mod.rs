@@ -53,7 +53,7 @@ pub use explain::{check_locked, warnings};
 pub use history::history;
 pub use info::{PackageInfo, PackagePath, PathKind, Placeholder};
 pub use locking::{is_kept, lock};
-pub use package::{Environment, PackageComponent};
+pub use package::{Environment, PackageComponent, PackageRecipe};
 pub use package_error::PackageError;
 pub use placement::{Claims, Owned, Placed, Placement, claims, clobbered, laid_size, owners, placement};
 pub use record::{CONDA_META, RecordComponent};

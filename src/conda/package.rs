@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::archive::{self, Form, Found, FoundNode};
@@ -20,7 +21,7 @@ use crate::image_path::ImagePath;
 use crate::inputs::Inputs;
 use crate::layer::{Content, Entry, Node};
 use crate::lock::{CondaPackage, DirectoryRule, Noarch, Python};
-use crate::plan::{Component, Laid, MTIME};
+use crate::plan::{Component, Laid, MTIME, recipe};
 
 /// The environment that packages are laid in.
 #[derive(Debug, Clone)]
@@ -52,6 +53,11 @@ pub(super) struct Package {
 }
 
 impl PackageComponent {
+    /// What its record is called.
+    pub fn record_name(&self) -> String {
+        self.0.locked.record_name()
+    }
+
     /// The files of `package` in `environment`. `spool` is shared by the packages of one layer.
     pub fn new(package: &CondaPackage, environment: &Environment, spool: &Arc<LayerSpool>) -> Self {
         let is_noarch = package.noarch == Noarch::Python;
@@ -64,6 +70,23 @@ impl PackageComponent {
             spool: spool.clone(),
             installed: Mutex::new(None),
         }))
+    }
+}
+
+/// A package's component as data.
+#[derive(Serialize, Deserialize)]
+pub struct PackageRecipe {
+    locked: CondaPackage,
+    prefix: ImagePath,
+    owner: (u32, u32),
+    python: Option<Python>,
+}
+
+impl PackageRecipe {
+    /// The component, which shares `spool` with the others of its layer.
+    pub fn restored(self, spool: &Arc<LayerSpool>) -> PackageComponent {
+        let PackageRecipe { locked, prefix, owner, python } = self;
+        PackageComponent::new(&locked, &Environment { prefix, owner, python, compiler: None }, spool)
     }
 }
 
@@ -87,6 +110,15 @@ impl Component for PackageComponent {
     fn claims(&self) -> Vec<ImagePath> {
         // They are in the archive; that no two packages lay one path was settled when they were locked.
         Vec::new()
+    }
+
+    fn recipe(&self) -> Option<Value> {
+        let Package { locked, prefix, owner, python, compiler, .. } = &*self.0;
+        // The interpreter that makes bytecode does not travel.
+        compiler
+            .is_none()
+            .then(|| PackageRecipe { locked: locked.clone(), prefix: prefix.clone(), owner: *owner, python: python.clone() })
+            .and_then(|data| recipe("conda-package", &data))
     }
 
     fn lay(&self, inputs: &dyn Inputs) -> Result<Vec<Laid>, Error> {

@@ -16,7 +16,7 @@ use crate::inputs::Inputs;
 use crate::json;
 use crate::layer::{Content, Entry};
 use crate::lock::DirectoryRule;
-use crate::plan::{Component, Laid, MTIME};
+use crate::plan::{Component, Laid, MTIME, recipe};
 
 /// Where the records lie, relative to the prefix.
 pub const CONDA_META: &str = "conda-meta";
@@ -64,6 +64,11 @@ impl Component for RecordComponent {
 
     fn claims(&self) -> Vec<ImagePath> {
         self.place().into_iter().collect()
+    }
+
+    fn recipe(&self) -> Option<Value> {
+        // The package stands before it in the layer.
+        recipe("conda-record", &self.0.locked.record_name())
     }
 
     fn lay(&self, inputs: &dyn Inputs) -> Result<Vec<Laid>, Error> {

@@ -1,5 +1,6 @@
 //! What an update takes away from the base: paths of replaced packages that nothing lays again.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -7,9 +8,10 @@ use crate::image_path::{ImagePath, InvalidPath};
 use crate::inputs::Inputs;
 use crate::layer::Entry;
 use crate::lock::{DirectoryRule, ReplacedPackage};
-use crate::plan::{Component, Laid};
+use crate::plan::{Component, Laid, recipe};
 
 /// The component of all whiteouts.
+#[derive(Serialize, Deserialize)]
 pub struct Whiteouts {
     paths: Vec<ImagePath>,
 }
@@ -43,6 +45,10 @@ impl Component for Whiteouts {
 
     fn claims(&self) -> Vec<ImagePath> {
         self.paths.clone()
+    }
+
+    fn recipe(&self) -> Option<Value> {
+        recipe("whiteouts", self)
     }
 
     fn lay(&self, _: &dyn Inputs) -> Result<Vec<Laid>, Error> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::javascript::{Object, Value};
@@ -16,11 +17,11 @@ use crate::image_path::ImagePath;
 use crate::inputs::Inputs;
 use crate::layer::{Content, Entry};
 use crate::lock::DirectoryRule;
-use crate::plan::{Component, Laid, MTIME};
+use crate::plan::{Component, Laid, MTIME, recipe};
 
 /// What the editor writes into an extension's `package.json`, which changed from version to version. Measured on the servers of 1.83.1; 1.90.2;
 /// 1.99.3 and 1.100.3. Between them the older form is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Form {
     /// Up to 1.89: the time, and for language packs that they are there for every profile.
     Oldest,
@@ -88,7 +89,7 @@ fn number(value: i64) -> Value {
 }
 
 /// An extension that goes into the image: what the lock or a local file says of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extension {
     /// `publisher.name`, lower case.
     pub id: String,
@@ -176,6 +177,10 @@ impl Component for Extension {
 
     fn claims(&self) -> Vec<ImagePath> {
         vec![self.root().join("package.json").expect("short enough")]
+    }
+
+    fn recipe(&self) -> Option<serde_json::Value> {
+        recipe("extension", self)
     }
 
     fn lay(&self, inputs: &dyn Inputs) -> Result<Vec<Laid>, Error> {

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::javascript::{Object, Value};
@@ -19,14 +20,14 @@ use crate::image_path::ImagePath;
 use crate::inputs::Inputs;
 use crate::layer::{Content, Entry};
 use crate::lock::{DirectoryRule, Facts};
-use crate::plan::{Component, Laid, MTIME};
+use crate::plan::{Component, Laid, MTIME, recipe};
 
 /// The list, and the names of directories that the editor is to delete.
 const LIST: &str = "extensions.json";
 const OBSOLETE: &str = ".obsolete";
 
 /// The component that lays `extensions.json`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExtensionList {
     list: String,
     /// The base's `.obsolete`, where it would delete an extension of the list.
@@ -197,6 +198,10 @@ impl Component for ExtensionList {
         let mut claims = vec![place(LIST)];
         claims.extend(self.obsolete.as_ref().map(|_| place(OBSOLETE)));
         claims
+    }
+
+    fn recipe(&self) -> Option<serde_json::Value> {
+        recipe("extension-list", self)
     }
 
     fn lay(&self, _: &dyn Inputs) -> Result<Vec<Laid>, Error> {

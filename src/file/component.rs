@@ -5,11 +5,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::FileProblem;
-use super::local::{LocalEntry, LocalKind, Unchanged};
+use super::exclude::Exclude;
+use super::local::{self, LocalEntry, LocalKind, Unchanged};
 use crate::archive;
 use crate::digest::{Digest, Digesting};
 use crate::error::{Error, FileError};
@@ -17,14 +20,40 @@ use crate::image_path::ImagePath;
 use crate::inputs::Inputs;
 use crate::layer::{Content, Entry, FileRange, Node};
 use crate::lock::DirectoryRule;
-use crate::plan::{Component, Laid, MTIME};
+use crate::plan::{Component, Laid, MTIME, recipe};
+use crate::store::Store;
+
+/// A file or directory of this machine.
+#[derive(Serialize, Deserialize)]
+pub struct LocalTree {
+    /// Where it lies.
+    pub place: PathBuf,
+    /// Patterns of what is left out.
+    pub exclude: Vec<String>,
+    /// What was found, hashed; the first entry is the source itself. A recipe leaves it out: it is found again.
+    #[serde(skip)]
+    pub entries: Vec<LocalEntry>,
+}
+
+impl LocalTree {
+    /// Looks at the place and hashes all that is not left out.
+    ///
+    /// # Errors
+    /// A pattern that is none, files that cannot be read or laid.
+    pub fn scan(place: PathBuf, exclude: Vec<String>, store: &Store, cancelled: &AtomicBool) -> Result<Self, Error> {
+        let patterns = Exclude::new(&exclude).map_err(FileProblem::Pattern)?;
+        let entries = local::scan(&place, &patterns, store, cancelled)?;
+        Ok(LocalTree { place, exclude, entries })
+    }
+}
 
 /// Where the bytes of a component come from.
+#[derive(Serialize, Deserialize)]
 pub enum Origin {
     /// The text itself.
-    Inline(Arc<[u8]>),
-    /// Files of this machine, hashed; the first entry is the source itself.
-    Local(Vec<LocalEntry>),
+    Inline(String),
+    /// Files of this machine.
+    Local(LocalTree),
     /// A file of the store.
     Foreign {
         /// Its digest.
@@ -48,6 +77,7 @@ pub enum Origin {
 }
 
 /// A `[[file]]` as a component.
+#[derive(Serialize, Deserialize)]
 pub struct FileComponent {
     /// The path of the file, or of the directory whose content is laid.
     pub target: ImagePath,
@@ -63,11 +93,22 @@ const PLAIN: u16 = 0o644;
 const EXECUTABLE: u16 = 0o755;
 
 impl FileComponent {
+    /// The component that came as a recipe, with what its place holds here.
+    ///
+    /// # Errors
+    /// As [`LocalTree::scan`].
+    pub fn restored(mut self, store: &Store) -> Result<Self, Error> {
+        if let Origin::Local(tree) = self.origin {
+            self.origin = Origin::Local(LocalTree::scan(tree.place, tree.exclude, store, &AtomicBool::new(false))?);
+        }
+        Ok(self)
+    }
+
     fn is_directory(&self) -> bool {
         match &self.origin {
             Origin::Inline(_) | Origin::Foreign { .. } => false,
             Origin::Archive { .. } => true,
-            Origin::Local(entries) => entries.first().is_none_or(|entry| !entry.path.is_root() || entry.kind == LocalKind::Directory),
+            Origin::Local(tree) => tree.entries.first().is_none_or(|entry| !entry.path.is_root() || entry.kind == LocalKind::Directory),
         }
     }
 
@@ -134,12 +175,12 @@ impl Component for FileComponent {
 
     fn key(&self) -> Value {
         let origin = match &self.origin {
-            Origin::Inline(bytes) => json!({"sha256": Digest::of(bytes).hex(), "mode": mode_text(self.mode.unwrap_or(PLAIN))}),
+            Origin::Inline(text) => json!({"sha256": Digest::of(text).hex(), "mode": mode_text(self.mode.unwrap_or(PLAIN))}),
             Origin::Foreign { digest, .. } => json!({"sha256": digest.hex(), "mode": mode_text(self.mode.unwrap_or(PLAIN))}),
             Origin::Archive { digest, strip, .. } => json!({"archive": digest.hex(), "strip": strip}),
-            Origin::Local(entries) => {
+            Origin::Local(tree) => {
                 let entries: BTreeMap<String, Value> =
-                    entries.iter().map(|entry| (entry.path.absolute(), entry_key(&entry.kind, self.mode_of(&entry.kind)))).collect();
+                    tree.entries.iter().map(|entry| (entry.path.absolute(), entry_key(&entry.kind, self.mode_of(&entry.kind)))).collect();
                 json!({"entries": entries})
             }
         };
@@ -153,6 +194,14 @@ impl Component for FileComponent {
         }
     }
 
+    fn local_files(&self) -> Vec<PathBuf> {
+        match &self.origin {
+            Origin::Local(tree) => vec![tree.place.clone()],
+            Origin::Archive { place: Some(place), .. } => vec![place.clone()],
+            _ => Vec::new(),
+        }
+    }
+
     fn directories(&self) -> Vec<(ImagePath, DirectoryRule)> {
         let rule = DirectoryRule { mode: EXECUTABLE, uid: self.owner.0, gid: self.owner.1 };
         if self.is_directory() { vec![(self.target.clone(), rule)] } else { Vec::new() }
@@ -162,23 +211,27 @@ impl Component for FileComponent {
         match &self.origin {
             Origin::Inline(_) | Origin::Foreign { .. } => vec![self.target.clone()],
             Origin::Archive { .. } => Vec::new(),
-            Origin::Local(entries) => {
-                let files = entries.iter().filter(|entry| entry.kind != LocalKind::Directory);
+            Origin::Local(tree) => {
+                let files = tree.entries.iter().filter(|entry| entry.kind != LocalKind::Directory);
                 files.filter_map(|entry| self.place(&entry.path).ok()).collect()
             }
         }
+    }
+
+    fn recipe(&self) -> Option<Value> {
+        recipe("file", self)
     }
 
     fn lay(&self, inputs: &dyn Inputs) -> Result<Vec<Laid>, Error> {
         let (uid, gid) = self.owner;
         let mode = self.mode.unwrap_or(PLAIN);
         match &self.origin {
-            Origin::Inline(bytes) => Ok(vec![(self.target.clone(), Entry::file(Content::inline(bytes.clone()), mode, uid, gid, MTIME))]),
+            Origin::Inline(text) => Ok(vec![(self.target.clone(), Entry::file(Content::inline(text.as_bytes()), mode, uid, gid, MTIME))]),
             Origin::Foreign { digest, size } => {
                 let range = FileRange { file: Arc::new(inputs.open(digest)?), offset: 0, size: *size };
                 Ok(vec![(self.target.clone(), Entry::file(Content::new(*size, range), mode, uid, gid, MTIME))])
             }
-            Origin::Local(entries) => self.lay_local(entries),
+            Origin::Local(tree) => self.lay_local(&tree.entries),
             Origin::Archive { name, digest, place, strip, .. } => {
                 let archive = match place {
                     Some(place) => unchanged_copy(place, *digest)?,

@@ -22,8 +22,8 @@ use crate::error::{Error, Invalid, Kind, Problem};
 use crate::lock::File;
 use crate::plan::Component;
 use crate::store::Store;
-use component::{FileComponent, Origin};
-use exclude::Exclude;
+pub use component::FileComponent;
+use component::{LocalTree, Origin};
 
 /// The component of each `[[file]]`, in the file's order. Local files are read and hashed here.
 ///
@@ -55,7 +55,7 @@ fn problem(description: &Description, item: &FileItem, error: &Error) -> Problem
 
 fn component(item: &FileItem, directory: &Path, locked: &[File], store: &Store, cancelled: &AtomicBool) -> Result<FileComponent, Error> {
     let origin = match &item.origin {
-        FileOrigin::Content(text) => Origin::Inline(text.clone().into_bytes().into()),
+        FileOrigin::Content(text) => Origin::Inline(text.clone()),
         FileOrigin::Url { url, .. } => {
             let entry = locked.iter().find(|entry| entry.requirement == *url).ok_or_else(|| FileProblem::NotLocked(url.to_string()))?;
             match item.unpack {
@@ -71,8 +71,8 @@ fn component(item: &FileItem, directory: &Path, locked: &[File], store: &Store, 
 }
 
 fn local_origin(item: &FileItem, place: &Path, source: &Path, store: &Store, cancelled: &AtomicBool) -> Result<Origin, Error> {
-    let exclude = Exclude::new(&item.exclude).map_err(FileProblem::Pattern)?;
-    let entries = local::scan(place, &exclude, store, cancelled)?;
+    let tree = LocalTree::scan(place.to_owned(), item.exclude.clone(), store, cancelled)?;
+    let entries = &tree.entries;
     let single = entries.first().is_some_and(|entry| entry.path.is_root() && !matches!(entry.kind, local::LocalKind::Directory));
     match (item.unpack, single) {
         (Some(unpack), true) => {
@@ -85,6 +85,6 @@ fn local_origin(item: &FileItem, place: &Path, source: &Path, store: &Store, can
         (Some(_), false) => Err(FileProblem::NoArchive(source.to_owned()).into()),
         (None, true) if !item.exclude.is_empty() => Err(FileProblem::ExcludeOfFile(source.to_owned()).into()),
         (None, false) if item.mode.is_some() => Err(FileProblem::ModeOfDirectory(source.to_owned()).into()),
-        (None, _) => Ok(Origin::Local(entries)),
+        (None, _) => Ok(Origin::Local(tree)),
     }
 }

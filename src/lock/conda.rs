@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::digest::Digest;
@@ -54,7 +55,7 @@ impl CondaRequirement {
 }
 
 /// The Python of an environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Python {
     /// The whole version: `3.12.11`.
     pub version: String,
@@ -74,7 +75,7 @@ pub struct CondaEditor {
 }
 
 /// How the files of a package are laid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Noarch {
     /// As they are in the archive: a package of the platform, or `noarch: generic`.
     #[default]
@@ -84,7 +85,7 @@ pub enum Noarch {
 }
 
 /// A locked package.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CondaPackage {
     /// Its name, normalized.
     pub name: String,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::digest::Digest;
@@ -99,7 +100,7 @@ pub struct Text {
 }
 
 /// The base's directories in the fewest lines.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Directories {
     /// Mode and owner of directories, by path; unlisted ones are 0755 and owned as the nearest rule above. The root is always listed.
     pub rules: BTreeMap<ImagePath, DirectoryRule>,
@@ -108,7 +109,7 @@ pub struct Directories {
 }
 
 /// Mode and owner of a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectoryRule {
     /// Permission, setuid, setgid and sticky bits.
     pub mode: u16,

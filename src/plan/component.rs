@@ -1,5 +1,7 @@
 //! A component: the smallest part of an image that byoi plans with. A pure function of a lock entry and bytes to entries.
 
+use std::path::PathBuf;
+
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::image_path::ImagePath;
@@ -12,6 +14,11 @@ pub const MTIME: i64 = 315_619_200;
 
 /// An entry at its path, before the base's links are followed.
 pub type Laid = (ImagePath, Entry);
+
+/// What [`Component::recipe`] gives for a component of this kind that is plain data.
+pub fn recipe(kind: &str, component: &impl serde::Serialize) -> Option<serde_json::Value> {
+    Some(serde_json::json!({kind: serde_json::to_value(component).ok()?}))
+}
 
 /// A part of an image.
 pub trait Component: Send + Sync {
@@ -26,6 +33,11 @@ pub trait Component: Send + Sync {
         Vec::new()
     }
 
+    /// Files and directories of this machine that [`Component::lay`] will read, beside its inputs.
+    fn local_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Directories that the component brings with a mode and owner of its own, its root first. They join the image's one directory table,
     /// where the base does not have them.
     fn directories(&self) -> Vec<(ImagePath, DirectoryRule)>;
@@ -36,6 +48,12 @@ pub trait Component: Send + Sync {
     /// Whether this is the base itself, a root filesystem: its entries are laid as they are, and the base's directories and links are theirs.
     fn is_base(&self) -> bool {
         false
+    }
+
+    /// The component as data that `assemble::Recipe` reads, on a machine that has its inputs and, at the same paths, its local files. None where it
+    /// cannot travel.
+    fn recipe(&self) -> Option<serde_json::Value> {
+        None
     }
 
     /// All entries. Directories above the component's root need not be among them.

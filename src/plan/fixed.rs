@@ -1,8 +1,9 @@
 //! A component whose entries are known without any input: a few small texts and links, and directories of its own.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Component, Laid, MTIME};
+use super::{Component, Laid, MTIME, recipe};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::image_path::ImagePath;
@@ -11,12 +12,14 @@ use crate::layer::{Content, Entry};
 use crate::lock::DirectoryRule;
 
 /// A component of small texts and links. Every entry's time is [`MTIME`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fixed {
     name: String,
     directories: Vec<(ImagePath, DirectoryRule)>,
     files: Vec<(ImagePath, File)>,
 }
 
+#[derive(Debug, Clone, Serialize, Deserialize)]
 enum File {
     Text { content: String, mode: u16, owner: (u32, u32) },
     Link { target: String },
@@ -69,6 +72,10 @@ impl Component for Fixed {
 
     fn claims(&self) -> Vec<ImagePath> {
         self.files.iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    fn recipe(&self) -> Option<Value> {
+        recipe("fixed", self)
     }
 
     fn lay(&self, _: &dyn Inputs) -> Result<Vec<Laid>, Error> {

@@ -16,7 +16,7 @@ use super::{Component, DirectoryTable};
 use crate::digest::Digest;
 use crate::image_path::ImagePath;
 use crate::json;
-use crate::lock::{DirectoryRule, FORMAT};
+use crate::lock::{Directories, DirectoryRule, FORMAT};
 
 /// The key of a layer that holds these components in an image with these directories.
 pub fn of_layer(components: &[Arc<dyn Component>], directories: &DirectoryTable) -> Digest {
@@ -29,18 +29,24 @@ fn document(components: &[Arc<dyn Component>], directories: &DirectoryTable) -> 
 }
 
 fn directory_part(components: &[Arc<dyn Component>], directories: &DirectoryTable) -> Value {
+    let (roots, Directories { rules, links }) = directories_of(components, directories);
+    let rules: BTreeMap<String, String> = rules.iter().map(|(path, rule)| (path.absolute(), rule_text(rule))).collect();
+    let links: BTreeMap<String, String> = links.into_iter().map(|(path, target)| (path.absolute(), target)).collect();
+    json!({"roots": roots.iter().map(ImagePath::absolute).collect::<Vec<_>>(), "rules": rules, "links": links})
+}
+
+/// The places where components lie after the base's links, and every rule and link above or below them: all that their layer takes from the
+/// image's table.
+pub fn directories_of(components: &[Arc<dyn Component>], directories: &DirectoryTable) -> (BTreeSet<ImagePath>, Directories) {
     let asked: BTreeSet<ImagePath> = components
         .iter()
         .flat_map(|component| component.claims().into_iter().chain(component.directories().into_iter().map(|(path, _)| path)))
         .collect();
     let roots: BTreeSet<ImagePath> = asked.iter().map(|path| directories.resolve(path).unwrap_or_else(|_| path.clone())).collect();
     let touched = |path: &ImagePath| asked.iter().chain(&roots).any(|root| root.starts_with(path) || path.starts_with(root));
-
-    let rules: BTreeMap<String, String> =
-        directories.rules().filter(|(path, _)| touched(path)).map(|(path, rule)| (path.absolute(), rule_text(rule))).collect();
-    let links: BTreeMap<String, String> =
-        directories.links().filter(|(path, _)| touched(path)).map(|(path, target)| (path.absolute(), target.to_owned())).collect();
-    json!({"roots": roots.iter().map(ImagePath::absolute).collect::<Vec<_>>(), "rules": rules, "links": links})
+    let rules = directories.rules().filter(|(path, _)| touched(path)).map(|(path, rule)| (path.clone(), *rule)).collect();
+    let links = directories.links().filter(|(path, _)| touched(path)).map(|(path, target)| (path.clone(), target.to_owned())).collect();
+    (roots, Directories { rules, links })
 }
 
 fn rule_text(rule: &DirectoryRule) -> String {
@@ -50,7 +56,6 @@ fn rule_text(rule: &DirectoryRule) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::Directories;
     use crate::plan::Fixed;
 
     /// The vector of `docs/reproducibility.md`.

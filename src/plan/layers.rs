@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Component, DirectoryTable, key};
 use crate::digest::Digest;
+use crate::lock::Directories;
 
 /// All components of an image, by the layer they belong to.
 #[derive(Default)]
@@ -34,6 +35,19 @@ pub struct PlannedLayer {
     pub components: Vec<Arc<dyn Component>>,
     /// The sha256 of all that decides its bytes.
     pub key: Digest,
+}
+
+impl PlannedLayer {
+    /// A layer of these components in an image with these directories.
+    pub fn new(name: String, components: Vec<Arc<dyn Component>>, directories: &DirectoryTable) -> Self {
+        let key = key::of_layer(&components, directories);
+        PlannedLayer { name, components, key }
+    }
+
+    /// What the layer takes from the image's table of directories.
+    pub fn directories(&self, table: &DirectoryTable) -> Directories {
+        key::directories_of(&self.components, table).1
+    }
 }
 
 /// The layers of an image, the lowest first, and the one table of its directories.
@@ -76,13 +90,7 @@ impl Plan {
                 directories.add(path, rule);
             }
         }
-        let layers = layers
-            .into_iter()
-            .map(|(name, components)| {
-                let key = key::of_layer(&components, &directories);
-                PlannedLayer { name: format!("byoi: {name}"), components, key }
-            })
-            .collect();
+        let layers = layers.into_iter().map(|(name, components)| PlannedLayer::new(format!("byoi: {name}"), components, &directories)).collect();
         Plan { layers, directories }
     }
 }

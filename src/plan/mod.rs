@@ -9,7 +9,7 @@ mod layers;
 mod tree;
 
 pub use crate::inputs::Inputs;
-pub use component::{Component, Laid, MTIME};
+pub use component::{Component, Laid, MTIME, recipe};
 pub use directories::{DirectoryTable, LinkError, compress};
 pub use fixed::Fixed;
 pub use layers::{Components, Plan, PlannedLayer, layers_above_conda};

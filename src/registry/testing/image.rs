@@ -64,18 +64,20 @@ pub struct TestImage {
     pub config: Value,
     /// Architecture of the image's configuration.
     pub architecture: String,
+    /// The history, where it is to be another one than an item for each layer.
+    pub history: Option<Value>,
 }
 
 impl TestImage {
     /// An OCI image with an empty `config`.
     pub fn new(layers: Vec<TestLayer>) -> Self {
-        TestImage { family: Family::Oci, layers, config: json!({}), architecture: "amd64".to_owned() }
+        TestImage { family: Family::Oci, layers, config: json!({}), architecture: "amd64".to_owned(), history: None }
     }
 
     /// The bytes of the configuration.
     pub fn config_bytes(&self) -> Vec<u8> {
         let diff_ids: Vec<_> = self.layers.iter().map(|layer| Digest::of(&layer.tar)).collect();
-        let history: Vec<_> = self
+        let history: Value = self
             .layers
             .iter()
             .enumerate()
@@ -87,7 +89,7 @@ impl TestImage {
             "created": "2024-01-02T03:04:05Z",
             "config": self.config,
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
-            "history": history,
+            "history": self.history.clone().unwrap_or(history),
         });
         value.to_string().into_bytes()
     }
