@@ -1,0 +1,196 @@
+//! The base image, as BuildKit gives it: its config is asked for, its layers are never read.
+
+use byoi::contract;
+use byoi::description::Description;
+use byoi::digest::Digest;
+use byoi::error::{Error, Problem};
+use byoi::json;
+use byoi::lock::Lock;
+use byoi::reference::{DOCKER_HUB, ImageSource, Reference};
+use serde_json::{Map, Value};
+
+use crate::gateway::{Gateway, ResolvedImage, target_platform};
+use crate::llb::{Edge, Graph, VertexOptions};
+use crate::messages::ResolveImageConfig;
+use crate::options::Options;
+
+/// The base of an image.
+#[derive(Debug, Clone, Default)]
+pub struct Base {
+    /// Where it comes from; none for a base that is no image.
+    source: Option<BaseSource>,
+    /// Its config.
+    pub config: Map<String, Value>,
+    /// The diff ids of its layers.
+    pub diff_ids: Vec<Digest>,
+}
+
+#[derive(Debug, Clone)]
+enum BaseSource {
+    Registry { reference: String, mode: Option<String> },
+    Layout { reference: String, store: String, session: String },
+}
+
+/// What a named context puts in the base's place.
+#[derive(Debug, Clone)]
+pub enum Replacement {
+    /// An image in a registry.
+    Image(Reference),
+    /// An image of an OCI layout that the client has.
+    Layout {
+        /// The client's name for the layout.
+        store: String,
+        /// The image.
+        digest: Digest,
+    },
+}
+
+impl Replacement {
+    /// The named context for this base, if there is one: under the name of the base as it is written or as docker shortens it, or `base`.
+    ///
+    /// # Errors
+    /// A context of a kind that is no image.
+    pub fn find(description: &Description, options: &Options) -> Result<Option<Self>, Error> {
+        let mut names = vec![description.base_requirement.clone()];
+        if let ImageSource::Registry(reference) = &description.base.value {
+            names.push(familiar(reference));
+        }
+        names.push("base".to_owned());
+        let Some(context) = names.iter().find_map(|name| options.context(name)) else { return Ok(None) };
+        let refused = |why: String| {
+            let problem = Problem::new(format!("the build context `{context}` cannot be the base: {why}"));
+            Error::input(problem.help("give docker-image://REFERENCE or oci-layout://DIRECTORY"))
+        };
+        if let Some(reference) = context.strip_prefix("docker-image://") {
+            return Ok(Some(Replacement::Image(reference.parse().map_err(|error| refused(format!("{error}")))?)));
+        }
+        if let Some((store, digest)) = context.strip_prefix("oci-layout://").and_then(|rest| rest.split_once('@')) {
+            let digest = digest.parse().map_err(|error| refused(format!("{error}")))?;
+            // A tag of the layout may stand before the digest.
+            let store = store.split(':').next().unwrap_or_default().to_owned();
+            return Ok(Some(Replacement::Layout { store, digest }));
+        }
+        Err(refused("it is no image".to_owned()))
+    }
+
+    /// Its digest, asked from the registry where the reference has none.
+    ///
+    /// # Errors
+    /// An image that is not there.
+    pub async fn digest(&self, gateway: &Gateway, options: &Options) -> Result<Option<Digest>, Error> {
+        match self {
+            Replacement::Layout { digest, .. } => Ok(Some(*digest)),
+            Replacement::Image(reference) if reference.digest().is_some() => Ok(reference.digest()),
+            Replacement::Image(reference) => {
+                let found = gateway.resolve_image(&request(reference.to_string(), options.get("image-resolve-mode"))).await?;
+                Ok(found.digest.and_then(|digest| digest.parse().ok()))
+            }
+        }
+    }
+}
+
+/// A reference as docker shows it: without its own hub, and without `latest`.
+pub fn familiar(reference: &Reference) -> String {
+    let name = match reference.registry() {
+        DOCKER_HUB => reference.repository().strip_prefix("library/").unwrap_or(reference.repository()).to_owned(),
+        _ => reference.name(),
+    };
+    let tag = reference.tag().filter(|tag| *tag != "latest" || reference.digest().is_some()).map(|tag| format!(":{tag}"));
+    let digest = reference.digest().map(|digest| format!("@{digest}"));
+    [name, tag.unwrap_or_default(), digest.unwrap_or_default()].concat()
+}
+
+fn request(reference: String, mode: Option<&str>) -> ResolveImageConfig {
+    ResolveImageConfig {
+        log_name: format!("load the config of {reference}"),
+        reference,
+        platform: Some(target_platform()),
+        mode: mode.unwrap_or("default").to_owned(),
+        ..ResolveImageConfig::default()
+    }
+}
+
+impl Base {
+    /// Looks up the locked base.
+    ///
+    /// # Errors
+    /// An image that is not there, not the locked one, or of a kind that BuildKit cannot read.
+    pub async fn resolve(
+        description: &Description,
+        lock: &Lock,
+        replacement: Option<&Replacement>,
+        gateway: &Gateway,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let Some(digest) = lock.base.digest else { return Ok(Base::default()) };
+        let at_base = |problem: Problem| Error::input(problem.at(&description.source, description.base.span.clone()).label("the base"));
+        let (source, asked) = match (&description.base.value, replacement) {
+            (ImageSource::RootFs { .. } | ImageSource::Scratch, _) => return Ok(Base::default()),
+            (_, Some(Replacement::Layout { store, digest })) => {
+                let reference = format!("docker.io/library/base@{digest}");
+                let asked =
+                    ResolveImageConfig { resolver: 1, session: options.session.clone(), store: store.clone(), ..request(reference.clone(), None) };
+                (BaseSource::Layout { reference, store: store.clone(), session: options.session.clone() }, asked)
+            }
+            (_, Some(Replacement::Image(reference))) | (ImageSource::Registry(reference), None) => {
+                let reference = reference.with_digest(digest).to_string();
+                let mode = options.get("image-resolve-mode").filter(|mode| *mode != "default").map(str::to_owned);
+                (BaseSource::Registry { reference: reference.clone(), mode: mode.clone() }, request(reference, mode.as_deref()))
+            }
+            (other, None) => {
+                let problem = Problem::new(format!("the base `{other}` lies in a form that BuildKit does not read"));
+                return Err(at_base(problem.help(
+                    "hand it over as a build context, `--build-context base=oci-layout://DIRECTORY`; put it into a registry; or build with the command `byoi build`",
+                )));
+            }
+        };
+        let ResolvedImage { config, .. } = gateway.resolve_image(&asked).await?;
+        let unreadable = |why: String| at_base(Problem::new(format!("the config of the base {} cannot be used: {why}", asked.reference)));
+        let config: Map<String, Value> = serde_json::from_slice(&config).map_err(|error| unreadable(error.to_string()))?;
+        let architecture = config.get("architecture").and_then(Value::as_str).unwrap_or_default();
+        if architecture != contract::ARCHITECTURE {
+            return Err(unreadable(format!("it is for {architecture}, and SageMaker Studio runs {} alone", contract::ARCHITECTURE)));
+        }
+        let diff_ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).cloned().unwrap_or_default();
+        let diff_ids = serde_json::from_value(diff_ids).map_err(|error| unreadable(format!("its diff ids are none: {error}")))?;
+        Ok(Base { source: Some(source), config, diff_ids })
+    }
+
+    /// The base's config with its history as it stands in the image's, of whose items the last `ours` are no longer the base's. BuildKit's exporter
+    /// keeps the times of items that are equal in both, and puts the client's epoch over those of all others.
+    pub fn config_within(&self, image: &[u8], ours: usize) -> Option<Vec<u8>> {
+        self.source.as_ref()?;
+        let image: Value = serde_json::from_slice(image).ok()?;
+        let history = image.get("history")?.as_array()?;
+        let mut config = self.config.clone();
+        config.insert("history".to_owned(), Value::Array(history[..history.len().saturating_sub(ours)].to_vec()));
+        Some(json::canonical(&Value::Object(config)))
+    }
+
+    /// The vertex of the base; none for a base that is no image.
+    pub fn edge(&self, graph: &mut Graph, options: VertexOptions) -> Option<Edge> {
+        let platform = target_platform();
+        Some(match self.source.as_ref()? {
+            BaseSource::Registry { reference, mode } => graph.image(reference, mode.as_deref(), &platform, options),
+            BaseSource::Layout { reference, store, session } => graph.layout(reference, store, session, &platform, options),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shortened_as_docker_does() {
+        for (long, short) in [
+            ("ubuntu", "ubuntu"),
+            ("docker.io/library/ubuntu:22.04", "ubuntu:22.04"),
+            ("docker.io/me/x", "me/x"),
+            ("public.ecr.aws/sagemaker/sagemaker-distribution:4.4.1-cpu", "public.ecr.aws/sagemaker/sagemaker-distribution:4.4.1-cpu"),
+            ("localhost:5000/x:latest", "localhost:5000/x"),
+        ] {
+            assert_eq!(familiar(&long.parse().unwrap()), short);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Where the inputs of an image come from when BuildKit fetches them: an http source with its checksum for each foreign one, the folder of the
+//! description for local ones.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use byoi::description::{Description, ExtensionOrigin, FileOrigin};
+use byoi::digest::{Digest, Digesting};
+use byoi::error::{Error, FileError, Problem};
+use byoi::lock::Lock;
+use url::Url;
+
+use crate::llb::proto::Range;
+use crate::llb::{Edge, Graph, Mounted, VertexOptions};
+use crate::session::Session;
+use crate::{diagnostics, step};
+
+/// The name of the file in every http source: part of its cache key, so it is always the same.
+const FETCHED: &str = "input";
+
+/// An input: where it is, and the part of the description that asks for it.
+#[derive(Debug, Clone)]
+struct Input {
+    place: Place,
+    range: Option<Range>,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Url(Url),
+    /// A path in the folder.
+    Folder(String),
+}
+
+/// All inputs of an image by digest.
+#[derive(Debug, Default)]
+pub struct Inputs(BTreeMap<Digest, Input>);
+
+impl Inputs {
+    /// Those of the lock, and the local extensions, which lie in `project`.
+    ///
+    /// # Errors
+    /// Local extensions that cannot be read.
+    pub fn find(description: &Description, lock: &Lock, project: &Path) -> Result<Self, Error> {
+        let mut all = BTreeMap::new();
+        let range = |span| Some(diagnostics::range(&description.source, span));
+        for extension in &description.extensions {
+            match &extension.origin {
+                ExtensionOrigin::Path(path) => {
+                    let place = project.join(path);
+                    let failed = || FileError::at("read", &place);
+                    let digest = digest_of(&place).map_err(failed())?;
+                    let top = project.canonicalize().map_err(FileError::at("read", project))?;
+                    let real = place.canonicalize().map_err(failed())?;
+                    let inside = real.strip_prefix(&top).unwrap_or(path).to_string_lossy().into_owned();
+                    all.insert(digest, Input { place: Place::Folder(inside), range: range(&extension.span) });
+                }
+                origin => {
+                    let requirement = origin.requirement();
+                    let entry = lock.extensions.iter().find(|entry| entry.requirement == requirement);
+                    all.extend(entry.map(|entry| (entry.sha256, Input { place: Place::Url(entry.url.clone()), range: range(&extension.span) })));
+                }
+            }
+        }
+        for file in &description.files {
+            let FileOrigin::Url { url, .. } = &file.origin else { continue };
+            let entry = lock.files.iter().find(|entry| entry.requirement == *url);
+            all.extend(entry.map(|entry| (entry.sha256, Input { place: Place::Url(url.clone()), range: range(&file.span) })));
+        }
+        for package in lock.conda.iter().flat_map(|conda| &conda.packages) {
+            all.insert(package.sha256, Input { place: Place::Url(package.url.clone()), range: None });
+        }
+        Ok(Inputs(all))
+    }
+
+    /// The part of the description that asks for an input.
+    pub fn range(&self, digest: &Digest) -> Option<Range> {
+        self.0.get(digest)?.range.clone()
+    }
+
+    /// Mounts an input where a step looks for it. `folder` is the vertex with the local files.
+    ///
+    /// # Errors
+    /// An input that nobody knows, or whose URL BuildKit cannot fetch.
+    pub fn mount(&self, digest: &Digest, graph: &mut Graph, folder: Option<&Edge>, session: &Session) -> Result<Mounted, Error> {
+        let unknown = || Error::input(Problem::new(format!("the lock says nothing of the input {digest}")).help("run `byoi lock`"));
+        let Input { place, range } = self.0.get(digest).ok_or_else(unknown)?;
+        match place {
+            Place::Folder(path) => {
+                let edge = folder.cloned().ok_or_else(unknown)?;
+                Ok(Mounted::Input { edge, selector: format!("/{path}"), at: format!("{}/{FETCHED}", step::input_directory(digest)) })
+            }
+            Place::Url(url) => {
+                if !matches!(url.scheme(), "http" | "https") {
+                    let problem = Problem::new(format!("BuildKit cannot fetch {url}: it knows http and https"));
+                    return Err(Error::input(problem.help("build with the command, `byoi build`")));
+                }
+                let name = url.path_segments().and_then(|mut segments| segments.next_back()).filter(|name| !name.is_empty());
+                let options = VertexOptions { range: range.clone(), ..session.vertex(format!("fetch {}", name.unwrap_or(url.as_str()))) };
+                let attributes = BTreeMap::from([
+                    ("http.checksum".to_owned(), digest.to_string()),
+                    ("http.filename".to_owned(), FETCHED.to_owned()),
+                    ("http.perm".to_owned(), "0644".to_owned()),
+                ]);
+                let capabilities = ["source.http", "source.http.checksum", "source.http.perm"];
+                let edge = graph.source(url.to_string(), attributes, options, &capabilities);
+                Ok(Mounted::Input { edge, selector: String::new(), at: step::input_directory(digest) })
+            }
+        }
+    }
+}
+
+fn digest_of(place: &Path) -> io::Result<Digest> {
+    let mut reader = Digesting::new(File::open(place)?);
+    let mut buffer = vec![0; 1 << 18];
+    while reader.read(&mut buffer)? > 0 {}
+    Ok(reader.finish().1)
+}
+
+/// An input as a step finds it.
+pub fn open(digest: &Digest) -> Result<File, Error> {
+    let place = Path::new(&step::input_directory(digest)).join(FETCHED);
+    Ok(File::open(&place).map_err(FileError::at("read", place))?)
+}

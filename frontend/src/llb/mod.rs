@@ -1,0 +1,8 @@
+//! LLB: the graph of operations that BuildKit is asked to solve.
+
+mod graph;
+mod operations;
+pub mod proto;
+
+pub use graph::{Edge, Graph, VertexOptions};
+pub use operations::{Exec, Mounted, Network};

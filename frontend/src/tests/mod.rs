@@ -1,0 +1,323 @@
+//! Whole builds against a daemon in this process: which graph comes out, what is returned, and that nothing a daemon answers makes it hang.
+
+mod fake;
+
+use std::collections::BTreeMap;
+
+use byoi::digest::Digest;
+use byoi::image_path::ImagePath;
+use byoi::lock::{Base, Directories, DirectoryRule, Extension, Facts, Lock};
+use fake::{Built, Fake, Trouble, build};
+use serde_json::{Value, json};
+
+use crate::messages::{ResolveImageConfig, Return, Solve, Warn};
+use crate::status::code;
+
+const DESCRIPTION: &str = r#"# syntax=example.org/byoi-frontend:1
+schema = 1
+base = "example.org/base:1"
+
+[[extension]]
+url = "https://example.org/hello.vsix"
+
+[[file]]
+content = "welcome\n"
+target = "/etc/motd"
+
+[[file]]
+source = "tools"
+target = "/opt/tools"
+
+[labels]
+a = "1"
+"#;
+
+fn digest(name: &str) -> Digest {
+    Digest::of(name)
+}
+
+fn lock() -> Lock {
+    let root = (ImagePath::root(), DirectoryRule { mode: 0o755, uid: 0, gid: 0 });
+    let facts = Facts {
+        editor: Some("1.101.2".to_owned()),
+        launcher: Some(ImagePath::literal("usr/local/bin/sagemaker-code-editor")),
+        shell: true,
+        ..Facts::default()
+    };
+    let base = Base {
+        requirement: "example.org/base:1".to_owned(),
+        digest: Some(digest("base")),
+        index: None,
+        timestamp: "2026-01-02T03:04:05Z".parse().unwrap(),
+        facts,
+        directories: Directories { rules: BTreeMap::from([root]), links: BTreeMap::new() },
+    };
+    let extension = Extension {
+        requirement: "url:https://example.org/hello.vsix".to_owned(),
+        id: "acme.hello".to_owned(),
+        version: "1.2.3".to_owned(),
+        url: "https://example.org/hello.vsix".parse().unwrap(),
+        sha256: digest("vsix"),
+        size: 7,
+        engine: "^1.80.0".to_owned(),
+        platform: None,
+        timestamp: "2026-02-02T03:04:05Z".parse().unwrap(),
+    };
+    Lock { base, conda: None, extensions: vec![extension], files: Vec::new() }
+}
+
+fn daemon() -> Fake {
+    let base_config = json!({
+        "architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/usr/bin"]}, "created": "2026-01-02T03:04:05Z",
+        "history": [{"created": "2026-01-02T03:04:05Z", "created_by": "base"}],
+        "rootfs": {"type": "layers", "diff_ids": [digest("base tar")]},
+    });
+    let base = format!("example.org/base:1@{}", digest("base"));
+    let own = ("example.org/byoi-frontend:1".to_owned(), (digest("frontend").to_string(), b"{}".to_vec()));
+    Fake {
+        files: BTreeMap::from([
+            ("byoi.toml".to_owned(), DESCRIPTION.as_bytes().to_vec()),
+            ("byoi.lock".to_owned(), lock().to_toml().into_bytes()),
+            ("tools/run".to_owned(), b"#!/bin/sh\n".to_vec()),
+            ("tools/sub/data".to_owned(), vec![7; 2_200_000]),
+            ("unrelated/secret".to_owned(), b"x".to_vec()),
+        ]),
+        images: BTreeMap::from([(base, (digest("base").to_string(), base_config.to_string().into_bytes())), own]),
+        ..Fake::default()
+    }
+}
+
+const OPTIONS: [(&str, &str); 2] = [("source", "example.org/byoi-frontend:1"), ("filename", "byoi.toml")];
+
+fn with(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    OPTIONS.into_iter().chain(more.iter().copied()).collect()
+}
+
+fn config(built: &Built) -> Value {
+    serde_json::from_slice(&built.result().metadata["containerimage.config"]).unwrap()
+}
+
+fn steps(built: &Built) -> Vec<String> {
+    built.operations().into_iter().filter(|(_, op)| op.exec.is_some()).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn a_locked_build_is_one_step_a_layer_without_network() {
+    let built = build(&daemon(), &OPTIONS);
+    built.outcome.as_ref().unwrap();
+    let operations = built.operations();
+    assert_eq!(steps(&built), ["extension acme.hello 1.2.3", "extensions.json", "files", "platform"]);
+    for (name, op) in &operations {
+        if let Some(exec) = &op.exec {
+            assert_eq!(exec.network, 2, "{name} has no network");
+            assert!(exec.mounts.0.iter().all(|mount| mount.readonly || mount.input == -1), "{name} writes to nothing but its own");
+            assert_eq!((exec.mounts.0[1].dest.as_str(), exec.mounts.0[1].input, exec.mounts.0[1].output), ("/out", -1, 0));
+        }
+    }
+    let sources: Vec<_> = operations.iter().filter_map(|(_, op)| op.source.clone()).collect();
+    let http = sources.iter().find(|source| source.identifier == "https://example.org/hello.vsix").unwrap();
+    assert_eq!(http.attributes["http.checksum"], digest("vsix").to_string());
+    let local = sources.iter().find(|source| source.identifier == "local://dockerfile").unwrap();
+    assert_eq!(local.attributes["local.followpaths"], r#"["tools"]"#);
+    assert!(sources.iter().any(|source| source.identifier == format!("docker-image://example.org/base:1@{}", digest("base"))));
+    // Where merging is switched off, layers are copied over each other.
+    let copies = operations.iter().filter(|(_, op)| op.file.iter().flat_map(|file| &file.actions.0).any(|action| action.copy.is_some())).count();
+    assert_eq!(copies, 4);
+    assert!(operations.iter().all(|(_, op)| op.merge.is_none()));
+}
+
+#[test]
+fn the_config_is_that_of_the_command() {
+    let built = build(&daemon(), &with(&[("label:b", "2"), ("build-arg:SOURCE_DATE_EPOCH", "1700000000")]));
+    let config = config(&built);
+    assert_eq!(config["config"]["User"], "1000:100");
+    assert_eq!(config["config"]["Labels"], json!({"a": "1", "b": "2"}));
+    assert_eq!(config["created"], "2023-11-14T22:13:20Z");
+    let history = config["history"].as_array().unwrap();
+    assert_eq!(history.len(), 5);
+    assert!(history[1..].iter().all(|item| item["comment"].as_str().unwrap().starts_with("byoi.v1 key=sha256:")));
+    let result = built.result();
+    assert!(result.metadata.contains_key("containerimage.base.config") && result.metadata.contains_key("refs.platforms"));
+    let map = build(&daemon(), &with(&[("multi-platform", "true")])).result();
+    assert!(map.references.is_some() && map.metadata.contains_key("containerimage.config/linux/amd64"));
+}
+
+#[test]
+fn layers_are_merged_where_the_daemon_can() {
+    let built = build(&Fake { more: vec!["mergeop"], ..daemon() }, &OPTIONS);
+    let operations = built.operations();
+    let merged = operations.iter().find_map(|(_, op)| op.merge.clone()).unwrap();
+    assert_eq!(merged.inputs.0.len(), 5);
+    assert!(operations.iter().all(|(_, op)| op.file.iter().flat_map(|file| &file.actions.0).all(|action| action.copy.is_none())));
+}
+
+#[test]
+fn only_the_layer_that_changes_has_another_step() {
+    // Local files lie at the same paths in every build.
+    let top = tempfile::tempdir().unwrap();
+    let work = top.path().join("work");
+    let digests = |fake: &Fake, options: &[(&str, &str)]| -> Vec<(String, Digest)> {
+        let definition = fake::build_at(fake, options, &work).of::<Solve>("Solve").pop().unwrap().definition.unwrap();
+        let named = fake::operations(&definition).into_iter().zip(&definition.def.0);
+        named.filter(|((_, op), _)| op.exec.is_some()).map(|((name, _), bytes)| (name, Digest::of(bytes))).collect()
+    };
+    let before = digests(&daemon(), &OPTIONS);
+    assert_eq!(digests(&daemon(), &with(&[("label:b", "2")])), before);
+    let mut changed = daemon();
+    let text = DESCRIPTION.replace("welcome", "hello").replace("a = \"1\"", "a = \"2\"");
+    changed.files.insert("byoi.toml".to_owned(), text.into_bytes());
+    let after = digests(&changed, &OPTIONS);
+    let differ: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).map(|(before, _)| before.0.as_str()).collect();
+    assert_eq!(differ, ["files"]);
+}
+
+#[test]
+fn without_a_lock_one_step_with_network_makes_one() {
+    let mut fake = daemon();
+    fake.files.remove("byoi.lock");
+    fake.made_lock = Some(lock().to_toml());
+    fake.more = vec!["gateway.warnings"];
+    let built = build(&fake, &OPTIONS);
+    built.result();
+    let locking = built.of::<Solve>("Solve").into_iter().flat_map(|solve| fake::operations(&solve.definition.unwrap()));
+    let locking: Vec<_> = locking.filter(|(name, op)| op.exec.is_some() && name.starts_with("lock ")).collect();
+    let [(name, op)] = locking.as_slice() else { panic!("{locking:?}") };
+    assert!(name.contains("not pinned"));
+    let exec = op.exec.as_ref().unwrap();
+    assert_eq!(exec.network, 0);
+    assert!(exec.mounts.0.iter().filter_map(|mount| mount.secret.as_ref()).any(|secret| secret.id == "byoi-docker-config" && secret.optional));
+    let warnings = built.of::<Warn>("Warn");
+    assert!(warnings.iter().any(|warning| String::from_utf8_lossy(&warning.short).contains("this build is not pinned")));
+
+    let host = build(&fake, &with(&[("force-network-mode", "host"), ("target", "lock")]));
+    let made = host.operations().into_iter().find_map(|(_, op)| op.file).unwrap();
+    assert_eq!(made.actions.0[0].mkfile.as_ref().unwrap().data, lock().to_toml().into_bytes());
+    let networks = host.of::<Solve>("Solve").into_iter().flat_map(|solve| fake::operations(&solve.definition.unwrap()));
+    assert_eq!(networks.filter_map(|(_, op)| op.exec).map(|exec| exec.network).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_lock_may_be_demanded() {
+    let mut fake = daemon();
+    let text = DESCRIPTION.replace("hello.vsix", "other.vsix");
+    fake.files.insert("byoi.toml".to_owned(), text.into_bytes());
+    let locked = with(&[("build-arg:BYOI_LOCKED", "1")]);
+    assert!(build(&fake, &locked).error().message.contains("byoi.lock is stale, and BYOI_LOCKED=1 forbids"));
+    fake.files.remove("byoi.lock");
+    assert!(build(&fake, &locked).error().message.contains("byoi.lock is not there"));
+}
+
+#[test]
+fn a_wrong_description_is_an_error_at_its_line() {
+    let mut fake = daemon();
+    fake.files.insert("byoi.toml".to_owned(), b"# syntax=x\nschema = 1\nbase = \"debian:12\"\nbsae = 1\n".to_vec());
+    let built = build(&fake, &OPTIONS);
+    let status = built.error();
+    assert!(status.message.starts_with("byoi.toml:4: the description's top level has no key `bsae` (did you mean `base`?)"), "{}", status.message);
+    let detail: Value = serde_json::from_slice(&status.details.0[0].value).unwrap();
+    assert_eq!(detail["ranges"][0]["start"]["line"], 4);
+    fake.files.remove("byoi.toml");
+    assert!(build(&fake, &OPTIONS).error().message.contains("there is no description byoi.toml"));
+}
+
+#[test]
+fn only_what_the_description_names_is_read() {
+    let built = build(&daemon(), &OPTIONS);
+    let read: Vec<String> = built.of::<crate::messages::ReadFile>("ReadFile").into_iter().map(|read| read.path).collect();
+    assert!(read.contains(&"tools/sub/data".to_owned()) && !read.iter().any(|path| path.contains("secret")), "{read:?}");
+}
+
+#[test]
+fn other_platforms_and_targets_are_refused() {
+    assert!(build(&daemon(), &with(&[("platform", "linux/arm64")])).error().message.contains("SageMaker Studio runs linux/amd64 alone"));
+    assert!(build(&daemon(), &with(&[("target", "x")])).error().message.contains("there is no target `x`"));
+}
+
+#[test]
+fn a_named_context_takes_the_place_of_the_base() {
+    let mut fake = daemon();
+    let config = fake.images.values().next().unwrap().1.clone();
+    let mirrored = format!("mirror.example/base:1@{}", digest("base"));
+    fake.images.insert("mirror.example/base:1".to_owned(), (digest("base").to_string(), config.clone()));
+    fake.images.insert(mirrored.clone(), (digest("base").to_string(), config));
+    let built = build(&fake, &with(&[("context:example.org/base:1", "docker-image://mirror.example/base:1")]));
+    built.result();
+    let sources: Vec<_> = built.operations().into_iter().filter_map(|(_, op)| op.source).map(|source| source.identifier).collect();
+    assert!(sources.contains(&format!("docker-image://{mirrored}")), "{sources:?}");
+    // Another image is another base: the lock is not for it.
+    fake.images.get_mut("mirror.example/base:1").unwrap().0 = digest("other").to_string();
+    let locked = with(&[("context:base", "docker-image://mirror.example/base:1"), ("build-arg:BYOI_LOCKED", "1")]);
+    assert!(build(&fake, &locked).error().message.contains("is stale"));
+}
+
+#[test]
+fn a_base_for_another_machine_is_refused() {
+    let mut fake = daemon();
+    let base = fake.images.values_mut().next().unwrap();
+    base.1 = br#"{"architecture":"arm64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec();
+    assert!(build(&fake, &OPTIONS).error().message.contains("it is for arm64"));
+}
+
+#[test]
+fn questions_are_answered() {
+    let ask = |fake: &Fake, question: &'static str| build(fake, &with(&[("requestid", question)]));
+    let metadata = |built: &Built, name: &str| built.result().metadata[name].clone();
+    let lint = ask(&daemon(), "frontend.lint");
+    assert_eq!(metadata(&lint, "result.statuscode"), b"0");
+    let mut fake = daemon();
+    fake.files.insert("byoi.toml".to_owned(), DESCRIPTION.replace("[labels]", "[lables]").into_bytes());
+    let lint = ask(&fake, "frontend.lint");
+    let result: Value = serde_json::from_slice(&metadata(&lint, "result.json")).unwrap();
+    assert_eq!((metadata(&lint, "result.statuscode"), &result["warnings"][0]["location"]["ranges"][0]["start"]["line"]), (b"1".to_vec(), &json!(16)));
+    assert!(lint.result().reference.is_none());
+    for question in ["frontend.subrequests.describe", "frontend.outline", "frontend.targets"] {
+        let answer = metadata(&ask(&daemon(), question), "result.json");
+        assert!(serde_json::from_slice::<Value>(&answer).is_ok());
+    }
+    let unknown = ask(&daemon(), "frontend.magic").error();
+    assert!(unknown.code == code::UNIMPLEMENTED && unknown.message.contains("unsupported request frontend.magic"));
+    assert!(unknown.details.0.iter().any(|detail| detail.type_url.ends_with("errdefs.Subrequest+json")));
+}
+
+#[test]
+fn a_daemon_that_lacks_something_is_told_so() {
+    let mut fake = daemon();
+    fake.images.clear();
+    assert!(build(&fake, &OPTIONS).error().message.contains("not found"));
+    let context = with(&[("context:base", &*Box::leak(format!("oci-layout://store@{}", digest("base")).into_boxed_str()))]);
+    let mut fake = daemon();
+    let config = fake.images.values().next().unwrap().1.clone();
+    fake.images.insert(format!("docker.io/library/base@{}", digest("base")), (digest("base").to_string(), config));
+    assert!(build(&fake, &context).error().message.contains("lacks `source.ocilayout`"));
+    fake.more = vec!["source.ocilayout"];
+    let built = build(&fake, &context);
+    built.result();
+    assert!(built.of::<ResolveImageConfig>("ResolveImageConfig").iter().any(|asked| asked.resolver == 1 && asked.store == "store"));
+}
+
+#[test]
+fn hostile_answers_are_errors_and_never_hang() {
+    let troubles = [
+        Trouble::TrailersOnly,
+        Trouble::LongLength,
+        Trouble::Compressed,
+        Trouble::Reset,
+        Trouble::Gone,
+        Trouble::NoStatus,
+        Trouble::Garbage,
+        Trouble::Endless,
+    ];
+    for method in ["Ping", "Inputs", "Solve", "ReadFile", "ReadDir", "ResolveImageConfig", "Return"] {
+        for trouble in troubles {
+            // An answer without fields has no garbage that could be told from it.
+            let built = build(&Fake { trouble: Some((method, trouble)), ..daemon() }, &OPTIONS);
+            let returned = built.of::<Return>("Return").pop();
+            let refused = built.outcome.is_err() || returned.is_some_and(|returned| returned.error.is_some());
+            assert!(refused, "{method} {trouble:?}");
+        }
+        let mut slow = Fake { trouble: Some((method, Trouble::OneByteFrames)), ..daemon() };
+        slow.files.insert("tools/sub/data".to_owned(), b"small".to_vec());
+        let built = build(&slow, &OPTIONS);
+        assert!(built.outcome.is_ok() && built.of::<Return>("Return").pop().unwrap().error.is_none(), "{method} in single bytes");
+    }
+}
