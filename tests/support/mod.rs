@@ -11,6 +11,7 @@ pub mod conda_base;
 pub mod docker;
 pub mod docker_registry;
 pub mod file_tree;
+pub mod frontend;
 pub mod listing;
 pub mod proxy;
 pub mod rattler;

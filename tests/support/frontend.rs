@@ -1,0 +1,164 @@
+//! The frontend's image in a registry of its own, and daemons that build with it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::byoi::Workplace;
+use super::docker::Docker;
+use super::docker_registry::DockerRegistry;
+
+/// A registry that has the frontend as `byoi-frontend:1`. It also takes bases.
+pub struct Frontend {
+    registry: DockerRegistry,
+}
+
+impl Frontend {
+    /// Packs the binary that `hack/frontend-image` built.
+    pub fn publish() -> Self {
+        let registry = DockerRegistry::start();
+        let work = std::env::var_os("BYOI_WORK").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".work"), PathBuf::from);
+        let binary = work.join("frontend/byoi-frontend");
+        let destination = format!("docker://{}/byoi-frontend:1", registry.host());
+        let home = tempfile::tempdir().unwrap();
+        let packed = Command::new(&binary)
+            .arg("image")
+            .args([binary.as_os_str(), "/etc/ssl/certs/ca-certificates.crt".as_ref(), destination.as_ref()])
+            .env("HOME", home.path())
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}; hack/frontend-image builds it", binary.display()));
+        assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+        Frontend { registry }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn host(&self) -> &str {
+        self.registry.host()
+    }
+
+    /// The first line of a description that is built with it.
+    pub fn syntax(&self) -> String {
+        format!("# syntax={}/byoi-frontend:1\n", self.host())
+    }
+}
+
+/// A daemon that builds.
+pub enum Builder {
+    /// Debian 12's docker 20.10.
+    Old(Docker),
+    /// Debian 13's docker 26.1, leased from `hack/docker-trixie`.
+    New { lease: Child, host: String },
+}
+
+/// What a build printed, step by step.
+#[derive(Debug)]
+pub struct Progress {
+    /// Everything.
+    pub text: String,
+    /// Names of steps whose result was made, in the order in which they are named.
+    pub executed: Vec<String>,
+}
+
+impl Builder {
+    /// Debian 12's docker.
+    pub fn old() -> Self {
+        Builder::Old(Docker::start())
+    }
+
+    /// Debian 13's docker with images in the `classic` or the `containerd` store.
+    pub fn new(store: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/docker-trixie");
+        // `cat` ends, and with it the lease, when this process does, however it ends.
+        let holder = r#"echo "$DOCKER_HOST"; exec cat"#;
+        let mut command = Command::new(script);
+        command.args(["run", "sh", "-c", holder]).env("BYOI_DOCKER_STORE", store).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut lease = command.spawn().unwrap();
+        let mut host = String::new();
+        BufReader::new(lease.stdout.take().unwrap()).read_line(&mut host).unwrap();
+        assert!(host.starts_with("unix://"), "hack/docker-trixie did not start the daemon");
+        Builder::New { lease, host: host.trim().to_owned() }
+    }
+
+    fn host(&self) -> String {
+        match self {
+            Builder::Old(docker) => docker.host(),
+            Builder::New { host, .. } => host.clone(),
+        }
+    }
+
+    /// The client with these arguments.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("/usr/bin/docker");
+        command.args(arguments).env("DOCKER_HOST", self.host()).env("DOCKER_BUILDKIT", "1");
+        command
+    }
+
+    /// Runs the client and gives what it prints.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// `docker build` of the project's description.
+    #[track_caller]
+    pub fn build(&self, place: &Workplace, arguments: &[&str]) -> Progress {
+        let (ok, text) = self.try_build(place, arguments);
+        assert!(ok, "{text}");
+        Progress::read(text)
+    }
+
+    /// Like [`Builder::build`], with what it printed even if it failed.
+    pub fn try_build(&self, place: &Workplace, arguments: &[&str]) -> (bool, String) {
+        let context = place.path("");
+        let file = place.path("byoi.toml");
+        let words = ["build", "--progress", "plain", "--file", file.to_str().unwrap()];
+        let words: Vec<&str> = words.iter().chain(arguments).copied().chain([context.to_str().unwrap()]).collect();
+        let output = self.command(&words).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout))
+    }
+
+    /// The bytes of an image's config.
+    pub fn config(&self, image: &str) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("saved.tar");
+        self.run(&["save", "--output", file.to_str().unwrap(), image]);
+        let unpacked = directory.path().join("saved");
+        fs::create_dir(&unpacked).unwrap();
+        tar::Archive::new(fs::File::open(&file).unwrap()).unpack(&unpacked).unwrap();
+        let manifest: Value = serde_json::from_slice(&fs::read(unpacked.join("manifest.json")).unwrap()).unwrap();
+        fs::read(unpacked.join(manifest[0]["Config"].as_str().unwrap())).unwrap()
+    }
+}
+
+impl Drop for Builder {
+    fn drop(&mut self) {
+        if let Builder::New { lease, .. } = self {
+            drop(lease.stdin.take());
+            let _ = lease.wait();
+        }
+    }
+}
+
+impl Progress {
+    /// Reads `--progress plain`: `#4 NAME`, later `#4 CACHED` or `#4 DONE 0.1s`.
+    fn read(text: String) -> Self {
+        let mut names = std::collections::BTreeMap::new();
+        let (mut executed, mut cached) = (Vec::new(), std::collections::BTreeSet::new());
+        for line in text.lines() {
+            let Some((number, rest)) = line.strip_prefix('#').and_then(|rest| rest.split_once(' ')) else { continue };
+            let Ok(number) = number.parse::<u32>() else { continue };
+            let name = names.entry(number).or_insert_with(|| rest.to_owned()).clone();
+            if rest == "CACHED" {
+                cached.insert(name);
+            } else if rest.starts_with("DONE ") && !cached.contains(&name) {
+                executed.push(name);
+            }
+        }
+        Progress { text, executed }
+    }
+}
