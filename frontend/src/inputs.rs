@@ -17,9 +17,6 @@ use crate::llb::{Edge, Graph, Mounted, VertexOptions};
 use crate::session::Session;
 use crate::{diagnostics, step};
 
-/// The name of the file in every http source: part of its cache key, so it is always the same.
-const FETCHED: &str = "input";
-
 /// An input: where it is, and the part of the description that asks for it.
 #[derive(Debug, Clone)]
 struct Input {
@@ -90,7 +87,7 @@ impl Inputs {
         match place {
             Place::Folder(path) => {
                 let edge = folder.cloned().ok_or_else(unknown)?;
-                Ok(Mounted::Input { edge, selector: format!("/{path}"), at: format!("{}/{FETCHED}", step::input_directory(digest)) })
+                Ok(Mounted::Input { edge, selector: format!("/{path}"), at: format!("{}/{}", step::input_directory(digest), step::INPUT_FILE) })
             }
             Place::Url(url) => {
                 if !matches!(url.scheme(), "http" | "https") {
@@ -101,7 +98,7 @@ impl Inputs {
                 let options = VertexOptions { range: range.clone(), ..session.vertex(format!("fetch {}", name.unwrap_or(url.as_str()))) };
                 let attributes = BTreeMap::from([
                     ("http.checksum".to_owned(), digest.to_string()),
-                    ("http.filename".to_owned(), FETCHED.to_owned()),
+                    ("http.filename".to_owned(), step::INPUT_FILE.to_owned()),
                     ("http.perm".to_owned(), "0644".to_owned()),
                 ]);
                 let capabilities = ["source.http", "source.http.checksum", "source.http.perm"];
@@ -117,10 +114,4 @@ fn digest_of(place: &Path) -> io::Result<Digest> {
     let mut buffer = vec![0; 1 << 18];
     while reader.read(&mut buffer)? > 0 {}
     Ok(reader.finish().1)
-}
-
-/// An input as a step finds it.
-pub fn open(digest: &Digest) -> Result<File, Error> {
-    let place = Path::new(&step::input_directory(digest)).join(FETCHED);
-    Ok(File::open(&place).map_err(FileError::at("read", place))?)
 }

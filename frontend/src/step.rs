@@ -20,8 +20,6 @@ use byoi::store::Store;
 use byoi::user_config::UserConfig;
 use byoi::world::World;
 
-use crate::inputs;
-
 /// The first argument for a step that lays a layer.
 pub const LAYER: &str = "lay";
 /// The first argument for a step that locks.
@@ -49,6 +47,9 @@ pub const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Mode and time of the directory that becomes a layer's root.
 const ROOT_MODE: u32 = 0o755;
 
+/// The name of the file in an input's directory. Of an http source it is part of the cache key, so it is always the same.
+pub const INPUT_FILE: &str = "input";
+
 /// Where an input is mounted.
 pub fn input_directory(digest: &Digest) -> String {
     format!("/in/{}", digest.hex())
@@ -65,7 +66,8 @@ struct Mounted;
 
 impl byoi::inputs::Inputs for Mounted {
     fn open(&self, digest: &Digest) -> Result<fs::File, Error> {
-        inputs::open(digest)
+        let place = Path::new(&input_directory(digest)).join(INPUT_FILE);
+        Ok(fs::File::open(&place).map_err(FileError::at("read", place))?)
     }
 }
 
