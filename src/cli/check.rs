@@ -36,7 +36,7 @@ pub struct CheckArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// As [`check`].
+/// As `check`.
 pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Vec<Problem>, Error> {
     check(&args.file, locked(args.locked, args.no_locked), out)
 }

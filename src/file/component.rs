@@ -96,7 +96,7 @@ impl FileComponent {
     /// The component that came as a recipe, with what its place holds here.
     ///
     /// # Errors
-    /// As [`LocalTree::scan`].
+    /// As `LocalTree::scan`.
     pub fn restored(mut self, store: &Store) -> Result<Self, Error> {
         if let Origin::Local(tree) = self.origin {
             self.origin = Origin::Local(LocalTree::scan(tree.place, tree.exclude, store, &AtomicBool::new(false))?);
