@@ -16,6 +16,7 @@ use byoi::image_path::ImagePath;
 use byoi::inputs::Inputs;
 use byoi::layer::{Tree, write_tar};
 use byoi::plan::{Component, DirectoryTable};
+use byoi::progress::Silent;
 use byoi::resolve;
 use rustix::fs::{CWD, FileType, XattrFlags, lgetxattr, lsetxattr, makedev, mknodat};
 use tempfile::TempDir;
@@ -255,7 +256,7 @@ fn a_root_filesystem_becomes_a_layer_as_it_is() {
         let xattrs: &[&str] = if format == "pax" { &["--xattrs", "--xattrs-include=*"] } else { &[] };
         let form = format!("--format={format}");
         run("tar", &[&["--create", &form, packing], xattrs, &["--file", &tar, "--directory", &bench.path("files"), "."]].concat());
-        let found = base::inspect(Path::new(&tar), &EVERYTHING).unwrap();
+        let found = base::inspect(Path::new(&tar), &EVERYTHING, &Silent).unwrap();
         let expected = if format == "pax" { disk.clone() } else { without_capabilities(&disk) };
         assert_same(packing, &of_index(&found.index), &expected);
 
@@ -284,7 +285,7 @@ fn the_table_of_directories_says_what_the_kernel_does() {
     files.fill();
     let tar = bench.path("rootfs.tar");
     run("tar", &["--create", "--file", &tar, "--directory", &bench.path("files"), "."]);
-    let index = base::inspect(Path::new(&tar), &resolve::base::interest()).unwrap().index;
+    let index = base::inspect(Path::new(&tar), &resolve::base::interest(), &Silent).unwrap().index;
     let (facts, directories) = resolve::base::facts(&index, &serde_json::Map::new()).unwrap();
     assert_eq!(facts.texts.keys().map(ImagePath::absolute).collect::<Vec<_>>(), ["/etc/group", "/etc/passwd", "/etc/shadow"]);
     let table = DirectoryTable::new(&directories);

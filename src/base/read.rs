@@ -15,7 +15,7 @@ use super::{BaseError, BlobReader, Blobs, extract, scan};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::Descriptor;
-use crate::progress::{Progress, Task};
+use crate::progress::{Progress, Task, Whole};
 
 /// Layers that are read at one time.
 const AT_ONCE: usize = 3;
@@ -36,8 +36,9 @@ pub async fn read(
 ) -> Result<Index, Error> {
     let filter = Arc::new(Filter::new(interest).map_err(BaseError::Interest)?);
     let stop = Stop::default();
+    let whole = Whole::begin(progress, "read the base", layers.iter().map(|layer| layer.size).sum());
     let scans = layers.iter().zip(diff_ids).enumerate().map(|(number, (layer, diff_id))| {
-        let task = progress.begin(&format!("base layer {} of {}", number + 1, layers.len()), Some(layer.size));
+        let task = whole.begin(&format!("base layer {} of {}", number + 1, layers.len()), Some(layer.size));
         scan_layer(layer, *diff_id, blobs, filter.clone(), task, stop.0.clone())
     });
     let mut scans = stream::iter(scans).buffered(AT_ONCE);

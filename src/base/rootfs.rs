@@ -24,6 +24,7 @@ use crate::inputs::Inputs;
 use crate::layer::{Content, Entry, FileRange, Node};
 use crate::lock::DirectoryRule;
 use crate::plan::{Component, Laid, recipe};
+use crate::progress::{Counted, Silent, Task};
 
 const BUFFER: usize = 256 << 10;
 /// Whatever is no file, directory or link is left out here: runtimes mount a file system of their own there.
@@ -41,17 +42,17 @@ pub struct RootFs {
     pub index: Index,
 }
 
-/// Reads the tar once, to its end.
+/// Reads the tar once, to its end, and tells `task` of it.
 ///
 /// # Errors
 /// A file that cannot be read, is no tar, or holds what no root filesystem may: names of whiteouts, sparse files, devices outside `/dev`.
-pub fn inspect(file: &Path, interest: &Interest) -> Result<RootFs, Error> {
+pub fn inspect(file: &Path, interest: &Interest, task: &dyn Task) -> Result<RootFs, Error> {
     let filter = Filter::new(interest).map_err(BaseError::Interest)?;
     let opened = Arc::new(File::open(file).map_err(FileError::at("read", file))?);
     let mut scanner = Scanner::new(&filter);
     let mut newest = i64::MIN;
     let refused = |why: String| BaseError::RootFs { file: file.display().to_string(), why };
-    let passed = pass(&opened, false, |member, content| {
+    let passed = pass(&opened, false, task, |member, content| {
         newest = newest.max(member.mtime);
         scanner.put(member, content)
     });
@@ -73,13 +74,14 @@ fn reason(error: &io::Error) -> String {
 fn pass(
     file: &Arc<File>,
     keep: bool,
+    task: &dyn Task,
     mut visit: impl FnMut(Member, &mut Members<Spooling<Box<dyn Read + '_>>>) -> io::Result<()>,
 ) -> io::Result<(Digest, Arc<File>)> {
     let range = FileRange { file: file.clone(), offset: 0, size: file.metadata()?.len() };
     let mut head = Vec::new();
     range.clone().take(Packing::HEAD).read_to_end(&mut head)?;
     let packing = Packing::of_head(&head);
-    let mut raw = Digesting::new(range);
+    let mut raw = Digesting::new(Counted::new(range, task));
     let unpacked = packing.unpacked(BufReader::with_capacity(BUFFER, &mut raw))?;
     let copy = if keep && packing != Packing::Plain { Some(BufWriter::with_capacity(BUFFER, tempfile::tempfile()?)) } else { None };
     let source: Box<dyn Read + '_> = Box::new(BufReader::with_capacity(BUFFER, Bounded::new(unpacked)));
@@ -187,7 +189,7 @@ impl Component for RootFsComponent {
         let mut scanner = Scanner::new(&filter);
         // Where the content of each file lies in the plain tar, by the number that the scanner gives it.
         let mut places = Vec::new();
-        let passed = pass(&file, true, |member, members| {
+        let passed = pass(&file, true, &Silent, |member, members| {
             if member.kind == Kind::File {
                 places.push((members.offset(), member.size));
             }
@@ -324,7 +326,7 @@ mod tests {
     }
 
     fn index_of(tar: &[u8]) -> Result<Index, Error> {
-        inspect(written(tar).path(), &EVERYTHING).map(|found| found.index)
+        inspect(written(tar).path(), &EVERYTHING, &Silent).map(|found| found.index)
     }
 
     #[test]
@@ -334,7 +336,7 @@ mod tests {
         assert_eq!(expected.iter().count(), 11);
         for (packing, bytes) in packed(&tar) {
             let file = written(&bytes);
-            let found = inspect(file.path(), &EVERYTHING).unwrap();
+            let found = inspect(file.path(), &EVERYTHING, &Silent).unwrap();
             assert_eq!((found.digest, found.timestamp.as_second()), (Digest::of(&bytes), 1_800_000_000), "{packing}");
             assert_eq!(found.index, expected, "{packing}");
             let tree: Tree = RootFsComponent::new(file.path(), found.digest).lay(&NoInputs).unwrap().into_iter().collect();
@@ -378,7 +380,7 @@ mod tests {
             assert!(index_of(&bytes[..bytes.len() / 2]).is_err(), "{packing}");
         }
         assert!(index_of(b"no tar at all").is_err());
-        assert!(inspect(Path::new("/nonexistent"), &EVERYTHING).is_err());
-        assert_eq!(inspect(written(&[0; 1024]).path(), &EVERYTHING).unwrap().timestamp, Timestamp::UNIX_EPOCH);
+        assert!(inspect(Path::new("/nonexistent"), &EVERYTHING, &Silent).is_err());
+        assert_eq!(inspect(written(&[0; 1024]).path(), &EVERYTHING, &Silent).unwrap().timestamp, Timestamp::UNIX_EPOCH);
     }
 }

@@ -14,7 +14,7 @@ use super::Written;
 use crate::assemble::{Before, Earlier, Image, ImageLayer};
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::progress::Progress;
+use crate::progress::{Progress, Whole};
 use crate::reference::{Destination, Reference};
 use crate::registry::Registry;
 use crate::registry::http::{ByteStream, Source};
@@ -46,7 +46,11 @@ pub async fn push_as_finished(
     while let Some(layer) = finished.recv().await {
         for reference in &references {
             let before = earlier.before.get(reference).unwrap_or(&nothing);
-            let written = push_layer(&layer, reference, before, world.registry, world.progress).await?;
+            let written = match find_layer(&layer, reference, before, world.registry).await? {
+                Found::There => Written::default(),
+                Found::Mounted => Written { mounted: 1, ..Written::default() },
+                Found::Missing => send_layer(&layer, reference, world.registry, world.progress).await?,
+            };
             let (sum, digests) = uploaded.0.entry((*reference).clone()).or_default();
             *sum = *sum + written;
             digests.insert(layer.descriptor.digest);
@@ -71,14 +75,17 @@ impl Uploaded {
         if before.manifest.as_ref() == Some(&image.manifest) {
             return Ok(written);
         }
-        let (registry, progress) = (world.registry, world.progress);
+        let registry = world.registry;
         let mut seen = BTreeSet::new();
         let layers = image.layers.iter().filter(|layer| seen.insert(layer.descriptor.digest));
-        let mut moves = stream::iter(layers.map(|layer| push_layer(layer, reference, &before, registry, progress))).buffer_unordered(PARALLEL);
-        while let Some(one) = moves.try_next().await? {
-            written = written + one;
+        let before = &before;
+        let found = layers.map(|layer| async move { Ok::<_, Error>((layer, find_layer(layer, reference, before, registry).await?)) });
+        let found: Vec<(&ImageLayer, Found)> = stream::iter(found).buffer_unordered(PARALLEL).try_collect().await?;
+        written.mounted += found.iter().filter(|(_, found)| *found == Found::Mounted).count() as u64;
+        let missing: Vec<&ImageLayer> = found.into_iter().filter(|(_, found)| *found == Found::Missing).map(|(layer, _)| layer).collect();
+        if !missing.is_empty() {
+            written = written + send_all(&missing, reference, world).await?;
         }
-        drop(moves);
 
         let config = &image.config_descriptor;
         if !before.blobs.contains(&config.digest) && !registry.has_blob(reference, &config.digest).await? {
@@ -92,27 +99,46 @@ impl Uploaded {
     }
 }
 
-/// Sees to it that a layer of an image is in the destination's repository.
-async fn push_layer(
-    layer: &ImageLayer,
-    reference: &Reference,
-    before: &Before,
-    registry: &Registry,
-    progress: &dyn Progress,
-) -> Result<Written, Error> {
-    let descriptor = &layer.descriptor;
-    if before.blobs.contains(&descriptor.digest) {
-        return Ok(Written::default());
-    }
-    if registry.has_blob(reference, &descriptor.digest).await? {
-        return Ok(Written::default());
+/// Whether a layer is in the destination's repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    There,
+    /// The registry took it over from another of its repositories.
+    Mounted,
+    Missing,
+}
+
+async fn find_layer(layer: &ImageLayer, reference: &Reference, before: &Before, registry: &Registry) -> Result<Found, Error> {
+    let digest = &layer.descriptor.digest;
+    if before.blobs.contains(digest) || registry.has_blob(reference, digest).await? {
+        return Ok(Found::There);
     }
     let elsewhere = layer.blobs.repository().filter(|from| from.registry() == reference.registry() && from.repository() != reference.repository());
     if let Some(from) = elsewhere
-        && registry.mount(reference, from, &descriptor.digest).await?
+        && registry.mount(reference, from, digest).await?
     {
-        return Ok(Written { mounted: 1, ..Written::default() });
+        return Ok(Found::Mounted);
     }
+    Ok(Found::Missing)
+}
+
+async fn send_all(layers: &[&ImageLayer], reference: &Reference, world: &World<'_>) -> Result<Written, Error> {
+    if let [one] = layers {
+        return send_layer(one, reference, world.registry, world.progress).await;
+    }
+    let total = layers.iter().map(|layer| layer.descriptor.size).sum();
+    let whole = Whole::begin(world.progress, &format!("push {} layers", layers.len()), total);
+    let sends = layers.iter().map(|layer| send_layer(layer, reference, world.registry, &whole));
+    let mut sends = stream::iter(sends).buffer_unordered(PARALLEL);
+    let mut written = Written::default();
+    while let Some(one) = sends.try_next().await? {
+        written = written + one;
+    }
+    Ok(written)
+}
+
+async fn send_layer(layer: &ImageLayer, reference: &Reference, registry: &Registry, progress: &dyn Progress) -> Result<Written, Error> {
+    let descriptor = &layer.descriptor;
     let name = layer.built.as_ref().map_or_else(|| format!("base layer {}", &descriptor.digest.hex()[..12]), |built| built.name.clone());
     let task = Arc::from(progress.begin(&format!("push {name}"), Some(descriptor.size)));
     let source = Arc::new(LayerSource { layer: layer.clone(), task });

@@ -26,7 +26,7 @@ pub async fn lock_base(description: &Description, directory: &Path, world: &Worl
     let requirement = description.base_requirement.clone();
     match &description.base.value {
         ImageSource::Scratch => Ok(scratch(requirement)),
-        ImageSource::RootFs { file } => root_filesystem(requirement, directory.join(file)).await,
+        ImageSource::RootFs { file } => root_filesystem(requirement, directory.join(file), world).await,
         source => match base::open(source, directory, None, world.registry).await? {
             Some(image) => of_image(requirement, &image, world).await,
             None => Ok(scratch(requirement)),
@@ -50,7 +50,7 @@ pub async fn index(description: &Description, directory: &Path, base: &Base, wor
     }
     match &description.base.value {
         ImageSource::Scratch => Ok(Index::default()),
-        ImageSource::RootFs { file } => Ok(inspect(directory.join(file)).await?.index),
+        ImageSource::RootFs { file } => Ok(inspect(directory.join(file), world).await?.index),
         source => match base::open(source, directory, base.digest, world.registry).await? {
             Some(image) => index_of(&image, world).await,
             None => Ok(Index::default()),
@@ -76,13 +76,15 @@ async fn of_image(requirement: String, image: &OpenedImage, world: &World<'_>) -
     Ok(Base { requirement, digest: Some(image.digest), index: image.index, timestamp, facts, directories })
 }
 
-async fn root_filesystem(requirement: String, file: PathBuf) -> Result<Base, Error> {
-    let rootfs = inspect(file).await?;
+async fn root_filesystem(requirement: String, file: PathBuf, world: &World<'_>) -> Result<Base, Error> {
+    let rootfs = inspect(file, world).await?;
     let (facts, directories) = facts(&rootfs.index, &Map::new())?;
     Ok(Base { requirement, digest: Some(rootfs.digest), index: None, timestamp: rootfs.timestamp, facts, directories })
 }
 
-async fn inspect(file: PathBuf) -> Result<RootFs, Error> {
-    let inspected = tokio::task::spawn_blocking(move || base::inspect(&file, &interest())).await;
+async fn inspect(file: PathBuf, world: &World<'_>) -> Result<RootFs, Error> {
+    let size = file.metadata().ok().map(|metadata| metadata.len());
+    let task = world.progress.begin("read the root filesystem", size);
+    let inspected = tokio::task::spawn_blocking(move || base::inspect(&file, &interest(), &*task)).await;
     inspected.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
