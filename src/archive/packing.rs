@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
+use serde::{Deserialize, Serialize};
 
 use super::{ArchiveError, Limits};
 use crate::layer::FileRange;
@@ -20,7 +21,8 @@ const XZ_MEMORY: u32 = 160 << 10;
 const ZSTD_WINDOW: u32 = 27;
 
 /// What an archive is, by its first bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Packing {
     /// A zip archive.
     Zip,

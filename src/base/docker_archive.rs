@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use super::archive::Members;
-use super::image::OpenedImage;
+use super::image::{OpenedImage, Platforms};
 use super::{BaseError, BlobReader, Blobs, Verified};
 use crate::digest::{Digest, Digesting};
 use crate::error::{Error, FileError};
@@ -33,6 +33,11 @@ struct Layers {
 /// # Errors
 /// Several images, another platform, a damaged archive.
 pub fn open(name: &str, file: &Path, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
+    open_for(Platforms::Studio, name, file, pinned)
+}
+
+/// Likewise for any of these platforms.
+pub(super) fn open_for(platforms: Platforms, name: &str, file: &Path, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
     let members = Members::read(name, file)?;
     let damaged = |why: String| BaseError::Damaged { image: name.to_owned(), why };
     let listed: Vec<Listed> = serde_json::from_slice(&members.small("manifest.json", MAX_MANIFEST_SIZE)?)
@@ -53,7 +58,7 @@ pub fn open(name: &str, file: &Path, pinned: Option<Digest>) -> Result<OpenedIma
     if let Some(locked) = pinned.filter(|locked| *locked != found) {
         return Err(BaseError::Changed { image: name.to_owned(), locked, found }.into());
     }
-    Ok(OpenedImage::new(name, None, manifest, config, Arc::new(Layers { members, names }))?)
+    Ok(OpenedImage::new(name, platforms, None, manifest, config, Arc::new(Layers { members, names }))?)
 }
 
 fn diff_ids(config: &[u8]) -> Option<Vec<Digest>> {

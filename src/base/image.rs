@@ -7,15 +7,29 @@ use serde_json::{Map, Value};
 use super::{BaseError, Blobs};
 use crate::contract;
 use crate::digest::Digest;
-use crate::manifest::{Document, Manifest, media_type};
+use crate::manifest::{Document, IndexEntry, Manifest, media_type};
 
-/// An opened image for linux/amd64.
+/// Which platforms an image may be for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platforms {
+    /// What Studio runs, linux/amd64: another one is an error.
+    Studio,
+    /// Any: that of Studio where there is one, else the first. For images that are to be judged.
+    Any,
+}
+
+/// The index through which an image was found.
+pub(super) type Above = (Digest, Vec<IndexEntry>);
+
+/// An opened image, for linux/amd64 unless any platform was asked for.
 #[derive(Clone)]
 pub struct OpenedImage {
     /// The digest of the manifest.
     pub digest: Digest,
     /// The digest of the multi-platform index through which it was found.
     pub index: Option<Digest>,
+    /// What that index lists; empty without one.
+    pub index_entries: Vec<IndexEntry>,
     /// The manifest's bytes.
     pub manifest_bytes: Vec<u8>,
     /// The manifest.
@@ -37,7 +51,8 @@ impl OpenedImage {
     /// Another platform, a config that does not fit the manifest.
     pub(super) fn new(
         name: &str,
-        index: Option<Digest>,
+        platforms: Platforms,
+        above: Option<Above>,
         manifest_bytes: Vec<u8>,
         config_bytes: Vec<u8>,
         blobs: Arc<dyn Blobs>,
@@ -51,7 +66,7 @@ impl OpenedImage {
             serde_json::from_slice(&config_bytes).map_err(|error| damaged(format!("its config is not a JSON object: {error}")))?;
         let text = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         let platform = format!("{}/{}", text("os"), text("architecture"));
-        if !fits(&platform) {
+        if platforms == Platforms::Studio && !fits(&platform) {
             return Err(BaseError::Platform { image: name.to_owned(), found: vec![platform] });
         }
         let diff_ids: Vec<Digest> = config
@@ -64,7 +79,9 @@ impl OpenedImage {
         if diff_ids.len() != manifest.layers.len() {
             return Err(damaged(format!("its config has {} diff ids, its manifest {} layers", diff_ids.len(), manifest.layers.len())));
         }
-        Ok(OpenedImage { digest: Digest::of(&manifest_bytes), index, manifest_bytes, manifest, config_bytes, config, diff_ids, blobs })
+        let (index, index_entries) = above.map_or((None, Vec::new()), |(digest, entries)| (Some(digest), entries));
+        let digest = Digest::of(&manifest_bytes);
+        Ok(OpenedImage { digest, index, index_entries, manifest_bytes, manifest, config_bytes, config, diff_ids, blobs })
     }
 
     /// `created` of the config, where it is a time.
@@ -98,9 +115,9 @@ pub(super) fn too_deep(name: &str) -> BaseError {
     BaseError::Damaged { image: name.to_owned(), why: "its indexes are nested too deep".to_owned() }
 }
 
-/// The digest of what a document names for linux/amd64: itself where it is a manifest; else an entry of the index that it is, which may be an
+/// The digest of what a document names for these platforms: itself where it is a manifest; else an entry of the index that it is, which may be an
 /// index again.
-pub(super) fn select(name: &str, document: &Document, own: Digest) -> Result<Digest, BaseError> {
+pub(super) fn select(name: &str, document: &Document, own: Digest, platforms: Platforms) -> Result<Digest, BaseError> {
     let entries = match document {
         Document::Manifest(_) => return Ok(own),
         Document::Index(entries) => entries,
@@ -118,6 +135,7 @@ pub(super) fn select(name: &str, document: &Document, own: Digest) -> Result<Dig
         (Some(entry), _) => Ok(entry.descriptor.digest),
         // An index of one that does not say its platform: the config will.
         (None, [only]) if only.platform.is_none() => Ok(only.descriptor.digest),
+        (None, [first, ..]) if platforms == Platforms::Any => Ok(first.descriptor.digest),
         _ => {
             let found = images.iter().map(|entry| entry.platform.clone().unwrap_or_else(|| "unknown".to_owned())).collect();
             Err(BaseError::Platform { image: name.to_owned(), found })

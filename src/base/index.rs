@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::links::follow;
+use super::program::Program;
 use crate::digest::Digest;
 use crate::image_path::ImagePath;
 
@@ -80,6 +81,8 @@ pub struct File {
     pub digest: Option<Digest>,
     /// Its content, where the interest asked for it and its size was within the limit.
     pub content: Option<Arc<[u8]>>,
+    /// How it is started, where the interest asked for it.
+    pub program: Option<Program>,
     /// Its content as zstd packs it, where the interest asked for it so.
     pub packed: Option<Arc<[u8]>>,
 }
@@ -136,7 +139,7 @@ impl FromIterator<(ImagePath, Entry)> for Index {
     }
 }
 
-/// An entry as it is kept: path, attributes, node.
+/// An entry as it is kept: path, attributes, node. How programs are started is not kept: surveys are kept by layer, in another form.
 #[derive(Serialize, Deserialize)]
 struct Row(ImagePath, u16, u32, u32, i64, RowNode);
 
@@ -202,7 +205,7 @@ impl From<Vec<Row>> for Index {
                 RowNode::File(size, inode, capability, digest, content, packed) => {
                     let capability = capability.map(|bytes| bytes.0.into());
                     let (content, packed) = (content.map(|bytes| bytes.0.into()), packed.map(|bytes| bytes.0.into()));
-                    Node::File(File { size, inode, capability, digest, content, packed })
+                    Node::File(File { size, inode, capability, digest, content, packed, program: None })
                 }
                 RowNode::Symlink(target) => Node::Symlink(target.0.into()),
                 RowNode::CharDevice(major, minor) => Node::CharDevice { major, minor },
@@ -249,6 +252,7 @@ mod tests {
             capability: Some([1, 10].into()),
             digest: Some(Digest::of("x")),
             content: Some(Arc::from(&b"\xffhello"[..])),
+            program: None,
             packed: Some(Arc::from(&b"\xfe"[..])),
         };
         let index = index(&[

@@ -31,6 +31,21 @@ pub enum Interest {
         /// Most bytes of content that are kept of one layer and of the image; more is an error.
         total: u64,
     },
+    /// Every entry, how programs are started, the texts of shell scripts, and what patterns ask for: what is needed to judge an image.
+    Survey {
+        /// Files whose content is kept.
+        content: Vec<String>,
+        /// Files whose content is kept compressed.
+        packed: Vec<String>,
+        /// Largest content that is kept, in bytes.
+        largest: u64,
+        /// Likewise of those that are kept compressed.
+        largest_packed: u64,
+        /// Largest shell script whose text is kept.
+        largest_script: u64,
+        /// Most bytes of content that are kept of one layer and of the image; more is an error.
+        total: u64,
+    },
     /// Every entry, without content.
     Everything {
         /// Whether files are hashed.
@@ -47,7 +62,7 @@ impl Interest {
 }
 
 /// Counts up when the form of an index or the way layers are read changes, so that remembered indexes are made anew.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// What becomes of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +87,7 @@ impl Filter {
         let none: &[String] = &[];
         let (content, presence, packed) = match interest {
             Interest::Patterns { content, presence, packed, .. } => (content.as_slice(), presence.as_slice(), packed.as_slice()),
+            Interest::Survey { content, packed, .. } => (content.as_slice(), none, packed.as_slice()),
             Interest::Everything { .. } => (none, none, none),
         };
         Ok(Filter { interest: interest.clone(), content: set(content)?, presence: set(presence)?, packed: set(packed)? })
@@ -82,8 +98,9 @@ impl Filter {
         let path = OsStr::from_bytes(path);
         match &self.interest {
             Interest::Everything { .. } => Wanted::Presence,
-            Interest::Patterns { .. } if self.content.is_match(path) => Wanted::Content,
-            Interest::Patterns { .. } if self.packed.is_match(path) => Wanted::Packed,
+            _ if self.content.is_match(path) => Wanted::Content,
+            _ if self.packed.is_match(path) => Wanted::Packed,
+            Interest::Survey { .. } => Wanted::Presence,
             Interest::Patterns { .. } if self.presence.is_match(path) => Wanted::Presence,
             Interest::Patterns { .. } => Wanted::Nothing,
         }
@@ -97,11 +114,19 @@ impl Filter {
         matches!(self.interest, Interest::Everything { digests: true })
     }
 
+    /// Largest shell script whose text is kept, where files are looked at for how they are started.
+    pub(super) fn largest_script(&self) -> Option<u64> {
+        match self.interest {
+            Interest::Survey { largest_script, .. } => Some(largest_script),
+            _ => None,
+        }
+    }
+
     /// Largest content of one file that is kept like this.
     pub(super) fn largest(&self, wanted: Wanted) -> u64 {
         match (&self.interest, wanted) {
-            (Interest::Patterns { largest, .. }, Wanted::Content) => *largest,
-            (Interest::Patterns { largest_packed, .. }, Wanted::Packed) => *largest_packed,
+            (Interest::Patterns { largest, .. } | Interest::Survey { largest, .. }, Wanted::Content) => *largest,
+            (Interest::Patterns { largest_packed, .. } | Interest::Survey { largest_packed, .. }, Wanted::Packed) => *largest_packed,
             _ => 0,
         }
     }
@@ -109,7 +134,7 @@ impl Filter {
     /// Most bytes that are kept of contents altogether.
     pub(super) fn total(&self) -> u64 {
         match self.interest {
-            Interest::Patterns { total, .. } => total,
+            Interest::Patterns { total, .. } | Interest::Survey { total, .. } => total,
             Interest::Everything { .. } => 0,
         }
     }

@@ -12,9 +12,9 @@ use crate::image_path::ImagePath;
 /// One layer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Layer {
-    root: Directory,
+    pub(super) root: Directory,
     /// Hard links to what the layer itself does not have.
-    loose: Vec<ImagePath>,
+    pub(super) loose: Vec<ImagePath>,
 }
 
 impl Layer {

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::archive::Members;
-use super::image::{MAX_DEPTH, OpenedImage, select, too_deep};
+use super::image::{Above, MAX_DEPTH, OpenedImage, Platforms, select, too_deep};
 use super::{BaseError, BlobReader, Blobs, Verified};
 use crate::digest::Digest;
 use crate::error::{Error, FileError};
@@ -30,7 +30,18 @@ enum Files {
 /// # Errors
 /// No such image, another platform, a damaged layout.
 pub fn open_directory(name: &str, directory: &Path, tag: Option<&str>, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
-    open(name, Files::Directory(directory.to_owned()), tag, pinned)
+    open_directory_for(Platforms::Studio, name, directory, tag, pinned)
+}
+
+/// Likewise for any of these platforms.
+pub(super) fn open_directory_for(
+    platforms: Platforms,
+    name: &str,
+    directory: &Path,
+    tag: Option<&str>,
+    pinned: Option<Digest>,
+) -> Result<OpenedImage, Error> {
+    open(platforms, name, Files::Directory(directory.to_owned()), tag, pinned)
 }
 
 /// Opens the image of a layout in a tar.
@@ -38,20 +49,25 @@ pub fn open_directory(name: &str, directory: &Path, tag: Option<&str>, pinned: O
 /// # Errors
 /// As [`open_directory`].
 pub fn open_archive(name: &str, file: &Path, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
-    open(name, Files::Archive(Members::read(name, file)?), None, pinned)
+    open_archive_for(Platforms::Studio, name, file, pinned)
 }
 
-fn open(name: &str, files: Files, tag: Option<&str>, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
+/// Likewise for any of these platforms.
+pub(super) fn open_archive_for(platforms: Platforms, name: &str, file: &Path, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
+    open(platforms, name, Files::Archive(Members::read(name, file)?), None, pinned)
+}
+
+fn open(platforms: Platforms, name: &str, files: Files, tag: Option<&str>, pinned: Option<Digest>) -> Result<OpenedImage, Error> {
     let layout = Layout { name: name.to_owned(), files };
     let top = layout.top(tag)?;
-    let (found, index) = layout.follow(top)?;
+    let (found, index) = layout.follow(top, platforms)?;
     if let Some(locked) = pinned.filter(|locked| *locked != found) {
         return Err(BaseError::Changed { image: name.to_owned(), locked, found }.into());
     }
     let manifest = layout.small(&found, MAX_MANIFEST_SIZE)?;
     let config = super::image::manifest_of(name, &manifest)?.config.digest;
     let config = layout.small(&config, MAX_CONFIG_SIZE)?;
-    Ok(OpenedImage::new(name, index, manifest, config, Arc::new(layout))?)
+    Ok(OpenedImage::new(name, platforms, index, manifest, config, Arc::new(layout))?)
 }
 
 /// An entry of a layout's own index.
@@ -101,17 +117,20 @@ impl Layout {
         BaseError::Absent { image: self.name.clone(), why }
     }
 
-    /// The manifest for linux/amd64 below `digest`, and the first index on the way.
-    fn follow(&self, digest: Digest) -> Result<(Digest, Option<Digest>), Error> {
-        let (mut here, mut index) = (digest, None);
+    /// The manifest for one of these platforms below `digest`, and the first index on the way.
+    fn follow(&self, digest: Digest, platforms: Platforms) -> Result<(Digest, Option<Above>), Error> {
+        let (mut here, mut index): (_, Option<Above>) = (digest, None);
         for _ in 0..MAX_DEPTH {
             let bytes = self.small(&here, MAX_MANIFEST_SIZE)?;
             let document = Document::parse(&bytes, None).map_err(|cause| BaseError::Manifest { image: self.name.clone(), cause })?;
             if matches!(document, Document::Manifest(_)) {
                 return Ok((here, index));
             }
-            index = index.or(Some(here));
-            here = select(&self.name, &document, here)?;
+            let next = select(&self.name, &document, here, platforms)?;
+            if let (None, Document::Index(entries)) = (&index, document) {
+                index = Some((here, entries));
+            }
+            here = next;
         }
         Err(too_deep(&self.name).into())
     }

@@ -5,6 +5,7 @@ mod blobs;
 pub mod docker_archive;
 mod error;
 mod extract;
+mod facts;
 mod image;
 pub mod index;
 mod interest;
@@ -13,22 +14,28 @@ pub mod layout;
 mod links;
 mod members;
 mod open;
+mod packed;
+mod program;
 mod read;
 pub mod registry;
 mod rootfs;
 mod scan;
 #[cfg(test)]
 mod specimen;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 pub use blobs::{BlobReader, Blobs, Verified};
 pub use error::BaseError;
-pub use image::OpenedImage;
+pub use facts::LayerFacts;
+pub use image::{OpenedImage, Platforms};
 pub use index::Index;
 pub use interest::Interest;
-pub use open::open;
+pub use open::{open, open_for};
+pub use program::Program;
 pub use read::read;
 pub use registry::RegistryBlobs;
 pub use rootfs::{RootFs, RootFsComponent, inspect};
+pub use survey::{Survey, SurveyedLayer, survey};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::image::Platforms;
 use super::{OpenedImage, docker_archive, layout, registry};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -14,12 +15,28 @@ use crate::registry::Registry;
 /// # Errors
 /// No such image, another platform, another digest, a damaged image, a registry that does not answer.
 pub async fn open(source: &ImageSource, directory: &Path, pinned: Option<Digest>, registry: &Registry) -> Result<Option<OpenedImage>, Error> {
+    open_for(Platforms::Studio, source, directory, pinned, registry).await
+}
+
+/// Likewise for any of these platforms.
+///
+/// # Errors
+/// As [`open`]; another platform only where it is asked for.
+pub async fn open_for(
+    platforms: Platforms,
+    source: &ImageSource,
+    directory: &Path,
+    pinned: Option<Digest>,
+    registry: &Registry,
+) -> Result<Option<OpenedImage>, Error> {
     let name = source.to_string();
     Ok(Some(match source {
-        ImageSource::Registry(reference) => registry::open(reference, pinned, registry).await?,
-        ImageSource::OciLayout { directory: layout, tag } => layout::open_directory(&name, &directory.join(layout), tag.as_deref(), pinned)?,
-        ImageSource::OciArchive { file } => layout::open_archive(&name, &directory.join(file), pinned)?,
-        ImageSource::DockerArchive { file } => docker_archive::open(&name, &directory.join(file), pinned)?,
+        ImageSource::Registry(reference) => registry::open_for(platforms, reference, pinned, registry).await?,
+        ImageSource::OciLayout { directory: layout, tag } => {
+            layout::open_directory_for(platforms, &name, &directory.join(layout), tag.as_deref(), pinned)?
+        }
+        ImageSource::OciArchive { file } => layout::open_archive_for(platforms, &name, &directory.join(file), pinned)?,
+        ImageSource::DockerArchive { file } => docker_archive::open_for(platforms, &name, &directory.join(file), pinned)?,
         ImageSource::RootFs { .. } | ImageSource::Scratch => return Ok(None),
     }))
 }

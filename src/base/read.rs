@@ -9,18 +9,18 @@ use tokio_util::io::SyncIoBridge;
 
 use super::index::Index;
 use super::interest::{Filter, Interest};
-use super::layer::Layer;
+use super::scan::{Scanned, scan};
 use super::tree::Directory;
-use super::{BaseError, BlobReader, Blobs, extract, scan};
+use super::{BaseError, BlobReader, Blobs, extract};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::Descriptor;
 use crate::progress::{Progress, Task, Whole};
 
 /// Layers that are read at one time.
-const AT_ONCE: usize = 3;
-/// A layer's tree and diff id; or what failed, and the blob's own error where it was the blob that failed.
-type Scanned = Result<(Layer, Digest), (io::Error, Option<io::Error>)>;
+pub(super) const AT_ONCE: usize = 3;
+/// A layer; or what failed, and the blob's own error where it was the blob that failed.
+type Outcome = Result<Scanned, (io::Error, Option<io::Error>)>;
 
 /// Reads all layers, the lowest first, and gives what `interest` asks for of the merged tree. Compressed bytes are held against `layers`,
 /// plain ones against `diff_ids`.
@@ -45,27 +45,27 @@ pub async fn read(
     let mut tree = Directory::default();
     let mut number = 0;
     while let Some(layer) = scans.next().await {
-        layer?.lay_over(&mut tree).map_err(|cause| damaged(&layers[number], &cause))?;
+        layer?.layer.lay_over(&mut tree).map_err(|cause| damaged(&layers[number], &cause))?;
         number += 1;
     }
     extract::index(tree, &filter).map_err(|why| BaseError::TooMuch { why }.into())
 }
 
-async fn scan_layer(
+pub(super) async fn scan_layer(
     layer: &Descriptor,
     diff_id: Digest,
     blobs: &dyn Blobs,
     filter: Arc<Filter>,
     task: Box<dyn Task>,
     stop: Arc<AtomicBool>,
-) -> Result<Layer, Error> {
+) -> Result<Scanned, Error> {
     let reader = blobs.open(layer).await?;
     let scanned = tokio::task::spawn_blocking(move || scan_blob(reader, &filter, task, stop)).await;
     let scanned = scanned.unwrap_or_else(|panic| Err((io::Error::other(panic.to_string()), None)));
     match scanned {
-        Ok((tree, found)) if found == diff_id => Ok(tree),
-        Ok((_, found)) => {
-            Err(BaseError::Layer { layer: layer.digest, why: format!("its tar has the digest {found}, the config says {diff_id}") }.into())
+        Ok(scanned) => {
+            demand_diff_id(layer, scanned.diff_id, diff_id)?;
+            Ok(scanned)
         }
         Err((cause, None)) => Err(damaged(layer, &cause).into()),
         Err((_, Some(cause))) if cause.kind() == io::ErrorKind::InvalidData => Err(damaged(layer, &cause).into()),
@@ -73,20 +73,28 @@ async fn scan_layer(
     }
 }
 
-fn scan_blob(reader: BlobReader, filter: &Filter, task: Box<dyn Task>, stop: Arc<AtomicBool>) -> Scanned {
-    let failure = Arc::new(Mutex::new(None));
-    let source = Source { bridge: SyncIoBridge::new(reader), task, stop, failure: failure.clone() };
-    scan::scan(source, filter).map_err(|error| (error, failure.lock().unwrap_or_else(PoisonError::into_inner).take()))
+/// The tar must be the one that the config names.
+pub(super) fn demand_diff_id(layer: &Descriptor, found: Digest, named: Digest) -> Result<(), BaseError> {
+    if found == named {
+        return Ok(());
+    }
+    Err(BaseError::Layer { layer: layer.digest, why: format!("its tar has the digest {found}, the config says {named}") })
 }
 
-fn damaged(layer: &Descriptor, cause: &io::Error) -> BaseError {
+fn scan_blob(reader: BlobReader, filter: &Filter, task: Box<dyn Task>, stop: Arc<AtomicBool>) -> Outcome {
+    let failure = Arc::new(Mutex::new(None));
+    let source = Source { bridge: SyncIoBridge::new(reader), task, stop, failure: failure.clone() };
+    scan(source, filter).map_err(|error| (error, failure.lock().unwrap_or_else(PoisonError::into_inner).take()))
+}
+
+pub(super) fn damaged(layer: &Descriptor, cause: &io::Error) -> BaseError {
     let why = if cause.kind() == io::ErrorKind::UnexpectedEof { "it ends too early".to_owned() } else { cause.to_string() };
     BaseError::Layer { layer: layer.digest, why }
 }
 
 /// Ends the threads that still read when nobody waits for them any more.
 #[derive(Default)]
-struct Stop(Arc<AtomicBool>);
+pub(super) struct Stop(pub(super) Arc<AtomicBool>);
 
 impl Drop for Stop {
     fn drop(&mut self) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::image::{MAX_DEPTH, OpenedImage, manifest_of, select, too_deep};
+use super::image::{Above, MAX_DEPTH, OpenedImage, Platforms, manifest_of, select, too_deep};
 use super::{BaseError, BlobReader, Blobs};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -19,27 +19,34 @@ use crate::registry::Registry;
 /// # Errors
 /// The registry's, another platform, a config that does not fit.
 pub async fn open(reference: &Reference, pinned: Option<Digest>, registry: &Registry) -> Result<OpenedImage, Error> {
+    open_for(Platforms::Studio, reference, pinned, registry).await
+}
+
+/// Likewise for any of these platforms.
+pub(super) async fn open_for(platforms: Platforms, reference: &Reference, pinned: Option<Digest>, registry: &Registry) -> Result<OpenedImage, Error> {
     let name = reference.to_string();
     let asked = pinned.map_or_else(|| reference.clone(), |digest| reference.with_digest(digest));
-    let (index, manifest) = manifest(&name, &asked, registry).await?;
+    let (index, manifest) = manifest(&name, platforms, &asked, registry).await?;
     let config = manifest_of(&name, &manifest)?.config;
     let config = registry.small_blob(reference, &config, MAX_CONFIG_SIZE).await?;
     let blobs = Arc::new(RegistryBlobs { repository: reference.clone(), registry: registry.clone() });
-    Ok(OpenedImage::new(&name, index, manifest.to_vec(), config.to_vec(), blobs)?)
+    Ok(OpenedImage::new(&name, platforms, index, manifest.to_vec(), config.to_vec(), blobs)?)
 }
 
-/// The manifest for linux/amd64, and the first index on the way to it.
-async fn manifest(name: &str, asked: &Reference, registry: &Registry) -> Result<(Option<Digest>, Bytes), Error> {
-    let (mut asked, mut index) = (asked.clone(), None);
+/// The manifest for one of these platforms, and the first index on the way to it.
+async fn manifest(name: &str, platforms: Platforms, asked: &Reference, registry: &Registry) -> Result<(Option<Above>, Bytes), Error> {
+    let (mut asked, mut index): (_, Option<Above>) = (asked.clone(), None);
     for _ in 0..MAX_DEPTH {
         let found = registry.manifest(&asked).await?;
         let document =
             Document::parse(&found.bytes, found.content_type.as_deref()).map_err(|cause| BaseError::Manifest { image: name.to_owned(), cause })?;
-        let next = select(name, &document, found.digest)?;
+        let next = select(name, &document, found.digest, platforms)?;
         if next == found.digest {
             return Ok((index, found.bytes));
         }
-        index = index.or(Some(found.digest));
+        if let (None, Document::Index(entries)) = (&index, document) {
+            index = Some((found.digest, entries));
+        }
         asked = asked.with_digest(next);
     }
     Err(too_deep(name).into())

@@ -3,10 +3,12 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 
+use super::facts::LayerFacts;
 use super::index::{Attributes, File};
 use super::interest::{Filter, Wanted};
 use super::layer::Layer;
 use super::members::{Kind, Member, Members, damaged};
+use super::program::{self, Program};
 use super::tree::{Leaf, LeafNode};
 use crate::archive::Packing;
 use crate::digest::{Digest, Digester, Digesting};
@@ -23,12 +25,20 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const DRIVER: &[u8] = b".wh..wh.";
 
-/// Reads a layer to the end of its bytes, and gives its tree and diff id.
+/// A layer that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scanned {
+    pub(super) layer: Layer,
+    pub(super) diff_id: Digest,
+    pub(super) facts: LayerFacts,
+}
+
+/// Reads a layer to the end of its bytes.
 ///
 /// # Errors
 /// A damaged layer; what `source` reports.
-pub(super) fn scan(source: impl Read, filter: &Filter) -> io::Result<(Layer, Digest)> {
-    let plain = decompress(BufReader::with_capacity(BUFFER, source))?;
+pub(super) fn scan(source: impl Read, filter: &Filter) -> io::Result<Scanned> {
+    let (packing, plain) = decompress(BufReader::with_capacity(BUFFER, source))?;
     let mut members = Members::of_layer(Digesting::new(Bounded::new(plain)));
     let mut scanner = Scanner::new(filter);
     while let Some(member) = members.next()? {
@@ -37,18 +47,18 @@ pub(super) fn scan(source: impl Read, filter: &Filter) -> io::Result<(Layer, Dig
     // What follows the last member counts for the diff id, and only the end of the blob says whether its digest was right.
     let mut rest = members.into_inner();
     io::copy(&mut rest, &mut io::sink())?;
-    let (_, diff_id, _) = rest.finish();
-    Ok((scanner.layer, diff_id))
+    let (_, diff_id, unpacked) = rest.finish();
+    Ok(Scanned { layer: scanner.layer, diff_id, facts: LayerFacts { packing, unpacked, ..scanner.facts } })
 }
 
 /// The plain bytes. As the programs that unpack layers do, this trusts the first bytes and not the media type.
-fn decompress<'a>(mut source: impl BufRead + 'a) -> io::Result<impl Read + 'a> {
+fn decompress<'a>(mut source: impl BufRead + 'a) -> io::Result<(Packing, impl Read + 'a)> {
     let mut head = Vec::new();
     source.by_ref().take(Packing::HEAD).read_to_end(&mut head)?;
     let packing = Packing::of_head(&head);
     let plain = packing.unpacked(io::Cursor::new(head).chain(source))?;
     // Headers are read in small pieces.
-    Ok(BufReader::with_capacity(BUFFER, plain))
+    Ok((packing, BufReader::with_capacity(BUFFER, plain)))
 }
 
 /// Fails when more than `left` bytes come.
@@ -75,6 +85,7 @@ impl<R: Read> Read for Bounded<R> {
 pub(super) struct Scanner<'a> {
     filter: &'a Filter,
     pub(super) layer: Layer,
+    facts: LayerFacts,
     /// Bytes of content kept so far.
     captured: u64,
     /// Files so far, which are numbered where everything is kept.
@@ -83,12 +94,15 @@ pub(super) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(filter: &'a Filter) -> Self {
-        Scanner { filter, layer: Layer::default(), captured: 0, files: 0 }
+        Scanner { filter, layer: Layer::default(), facts: LayerFacts::default(), captured: 0, files: 0 }
     }
 
     fn take(&mut self, member: Member, content: &mut impl Read) -> io::Result<()> {
         match marked(&member.path)? {
-            Mark::None => self.put(member, content),
+            Mark::None => {
+                self.facts.count(&member.path, member.uid, member.gid);
+                self.put(member, content)
+            }
             Mark::Whiteout(path) => self.layer.put_whiteout(&path),
             Mark::Opaque(directory) => self.layer.put_opaque(&directory),
             Mark::Driver => Ok(()),
@@ -122,6 +136,9 @@ impl<'a> Scanner<'a> {
             return Ok(Some(Arc::new(File { size, capability, digest, inode, ..File::default() })));
         }
         let wanted = self.filter.file(path.as_bytes());
+        if let (Some(largest), Wanted::Presence) = (self.filter.largest_script(), wanted) {
+            return self.program(size, largest, content);
+        }
         if size > self.filter.largest(wanted) {
             return Ok(None);
         }
@@ -140,6 +157,21 @@ impl<'a> Scanner<'a> {
             }
             Wanted::Nothing | Wanted::Presence => return Ok(None),
         }
+        Ok(Some(Arc::new(file)))
+    }
+
+    /// How a file is started; the text of a shell script.
+    fn program(&mut self, size: u64, largest: u64, content: &mut impl Read) -> io::Result<Option<Arc<File>>> {
+        let head = program::head(content)?;
+        let Some(program) = Program::of_head(&head) else { return Ok(None) };
+        let mut file = File { size, ..File::default() };
+        if program.is_shell_script() && size <= largest {
+            self.capture(size)?;
+            let mut text = head;
+            content.read_to_end(&mut text)?;
+            file.content = Some(text.into());
+        }
+        file.program = Some(program);
         Ok(Some(Arc::new(file)))
     }
 
@@ -238,7 +270,7 @@ mod tests {
 
     fn index_with(bytes: &[u8], interest: &Interest) -> io::Result<Index> {
         let filter = Filter::new(interest).unwrap();
-        let (layer, _) = scan(bytes, &filter)?;
+        let layer = scan(bytes, &filter)?.layer;
         let mut tree = Directory::default();
         layer.lay_over(&mut tree)?;
         extract::index(tree, &filter).map_err(io::Error::other)
@@ -279,10 +311,12 @@ mod tests {
         let plain = tar(&[(b'5', "a/", ""), (b'0', "a/x", "hello"), (b'2', "l", "a/x"), (b'1', "h", "a/x")]);
         let filter = Filter::new(&Interest::Everything { digests: true }).unwrap();
         let expected = scan(plain.as_slice(), &filter).unwrap();
-        assert_eq!(expected.1, Digest::of(&plain));
+        assert_eq!(expected.diff_id, Digest::of(&plain));
         let (first, second) = plain.split_at(700);
         for packed in [gzip(&plain), [gzip(first), gzip(second)].concat(), zstd::encode_all(plain.as_slice(), 1).unwrap()] {
-            assert_eq!(scan(packed.as_slice(), &filter).unwrap(), expected);
+            let found = scan(packed.as_slice(), &filter).unwrap();
+            assert_eq!((&found.layer, found.diff_id), (&expected.layer, expected.diff_id));
+            assert_eq!(found.facts.packing, Packing::of_head(&packed));
             assert!(scan(&packed[..packed.len() - 9], &filter).is_err());
         }
         let Node::File(file) = &index(&plain).unwrap().get(&path("h")).unwrap().node.clone() else { panic!("no file") };

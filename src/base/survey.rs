@@ -1,0 +1,110 @@
+//! Reads an image whole, to judge it. Each layer is read once: its tree is kept in the store by the digest of its blob, so that another image with
+//! the same layers below reads nothing of them.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::facts::LayerFacts;
+use super::index::Index;
+use super::interest::{Filter, Interest};
+use super::layer::Layer;
+use super::read::{AT_ONCE, Stop, damaged, demand_diff_id, scan_layer};
+use super::scan::Scanned;
+use super::tree::Directory;
+use super::{BaseError, Blobs, extract, packed};
+use crate::digest::Digest;
+use crate::error::{Error, FileError};
+use crate::manifest::Descriptor;
+use crate::progress::Progress;
+use crate::store::Store;
+
+/// Kind of the store's records of surveyed layers.
+const RECORD: &str = "layer-survey";
+
+/// A layer to be read, and where its bytes are.
+#[derive(Clone)]
+pub struct SurveyedLayer {
+    /// Its descriptor in the manifest.
+    pub descriptor: Descriptor,
+    /// The digest of its tar.
+    pub diff_id: Digest,
+    /// Opens its bytes.
+    pub blobs: Arc<dyn Blobs>,
+}
+
+/// An image, read whole.
+#[derive(Debug)]
+pub struct Survey {
+    /// The merged tree.
+    pub index: Index,
+    /// What is known of each layer, the lowest first.
+    pub layers: Vec<LayerFacts>,
+}
+
+/// A layer as the store remembers it: its tree is the blob with this digest.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    diff_id: Digest,
+    facts: LayerFacts,
+    tree: Digest,
+}
+
+/// Reads all layers, the lowest first; those that were read before come out of the store.
+///
+/// # Errors
+/// As [`super::read`]; a store that cannot be written.
+pub async fn survey(layers: &[SurveyedLayer], interest: &Interest, store: &Store, progress: &dyn Progress) -> Result<Survey, Error> {
+    let filter = Arc::new(Filter::new(interest).map_err(BaseError::Interest)?);
+    let stop = Stop::default();
+    let scans = layers.iter().enumerate().map(|(number, layer)| {
+        let name = format!("layer {} of {}", number + 1, layers.len());
+        one(layer, name, interest, filter.clone(), store, progress, &stop)
+    });
+    let mut scans = stream::iter(scans).buffered(AT_ONCE);
+    let (mut tree, mut facts) = (Directory::default(), Vec::new());
+    while let Some(scanned) = scans.next().await {
+        let scanned = scanned?;
+        scanned.layer.lay_over(&mut tree).map_err(|cause| damaged(&layers[facts.len()].descriptor, &cause))?;
+        facts.push(scanned.facts);
+    }
+    let index = extract::index(tree, &filter).map_err(|why| BaseError::TooMuch { why })?;
+    Ok(Survey { index, layers: facts })
+}
+
+async fn one(
+    layer: &SurveyedLayer,
+    name: String,
+    interest: &Interest,
+    filter: Arc<Filter>,
+    store: &Store,
+    progress: &dyn Progress,
+    stop: &Stop,
+) -> Result<Scanned, Error> {
+    let key = interest.key(&layer.descriptor.digest);
+    if let Some(scanned) = remembered(&key, store) {
+        demand_diff_id(&layer.descriptor, scanned.diff_id, layer.diff_id)?;
+        return Ok(scanned);
+    }
+    let task = progress.begin(&name, Some(layer.descriptor.size));
+    let scanned = scan_layer(&layer.descriptor, layer.diff_id, &*layer.blobs, filter, task, stop.0.clone()).await?;
+    remember(&key, &scanned, store)?;
+    Ok(scanned)
+}
+
+/// A layer out of the store. What cannot be read there counts as absent: it is made anew.
+fn remembered(key: &Digest, store: &Store) -> Option<Scanned> {
+    let Remembered { diff_id, facts, tree } = store.record(RECORD, key)?;
+    let file = store.open_blob(&tree).ok()??;
+    let layer: Layer = packed::read(io::BufReader::new(file)).ok()?;
+    Some(Scanned { layer, diff_id, facts })
+}
+
+fn remember(key: &Digest, scanned: &Scanned, store: &Store) -> Result<(), Error> {
+    let mut writer = store.writer()?;
+    packed::write(&scanned.layer, &mut writer).map_err(FileError::at("write to", store.root()))?;
+    let (tree, _) = writer.commit()?;
+    Ok(store.put_record(RECORD, key, &Remembered { diff_id: scanned.diff_id, facts: scanned.facts.clone(), tree })?)
+}
