@@ -4,6 +4,7 @@
 //! The script is POSIX sh (`entrypoint.sh`); the volume's part is for the server's own node (`volume.js`). Both are pure functions of the
 //! base's facts, the description's `[editor]` table, and the scripts of the conda environment.
 
+mod read;
 mod script;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::image_path::ImagePath;
 use crate::lock::Facts;
 use crate::plan::{Component, Fixed};
 
+pub use read::{Read, read};
 pub use script::Roots;
 
 /// The program that brings the volume up to date, as the image has it.

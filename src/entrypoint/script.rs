@@ -3,7 +3,7 @@
 use crate::contract::{HOME, IMAGE_SERVER_DATA, LAUNCHER, SERVER_DATA};
 use crate::image_path::ImagePath;
 
-const TEMPLATE: &str = include_str!("entrypoint.sh");
+pub(super) const TEMPLATE: &str = include_str!("entrypoint.sh");
 
 /// The places that the script works on.
 #[derive(Debug, Clone)]
