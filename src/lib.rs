@@ -62,6 +62,9 @@ pub mod assemble;
 // where an image goes
 pub mod output;
 
+// the judge
+pub mod verify;
+
 // what attaches an image to Studio
 pub mod studio;
 

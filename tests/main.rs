@@ -26,5 +26,6 @@ mod structure;
 mod studio;
 mod studio_documents;
 mod support;
+mod verify;
 mod volume;
 mod wrong_descriptions;

@@ -35,6 +35,7 @@ const ROOMS: &[&str] = &[
     "resolve",
     "assemble",
     "output",
+    "verify",
     "studio",
     "cli",
 ];

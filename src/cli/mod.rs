@@ -12,6 +12,7 @@ mod printer;
 pub mod render;
 pub mod schema;
 mod studio;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -59,6 +60,8 @@ enum Command {
     Init(init::InitArgs),
     /// Show an image's config, layers and components.
     Inspect(inspect::InspectArgs),
+    /// Judge an image by the rules of SageMaker Studio's Code Editor.
+    Verify(verify::VerifyArgs),
     /// Write the documents that attach an image to Studio.
     Studio(Box<studio::StudioArgs>),
     /// Print the JSON Schema of byoi.toml.
@@ -90,12 +93,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             printer.error(&error);
             ExitCode::from(error.fault().kind().exit_code())
         }
+        Err(Failure::Broken) => ExitCode::from(Kind::Input.exit_code()),
         Err(Failure::Interrupted) => ExitCode::from(130),
     }
 }
 
 enum Failure {
     Error(Error),
+    /// An image was judged, and the report says what is wrong with it.
+    Broken,
     Interrupted,
 }
 
@@ -110,6 +116,10 @@ fn dispatch(command: Command, printer: &Printer) -> Result<(), Failure> {
         Command::Build(args) => with_world(printer, async |context| build::run(&args, context).await),
         Command::Lock(args) => with_world(printer, async |context| lock::run(&args, context).await),
         Command::Inspect(args) => with_world(printer, async |context| inspect::run(&args, context).await),
+        Command::Verify(args) => match with_world(printer, async |context| verify::run(&args, context).await)? {
+            verify::Verdict::Clean => Ok(()),
+            verify::Verdict::Broken => Err(Failure::Broken),
+        },
         Command::Studio(args) => with_world(printer, async |context| studio::run(&args, context).await),
         Command::Check(args) => print(printer, |out| {
             check::run(&args, out)?.iter().for_each(|problem| printer.warn(problem));
@@ -131,7 +141,7 @@ fn print(printer: &Printer, command: impl FnOnce(&mut dyn std::io::Write) -> Res
 
 /// Runs a command that needs network and cache. Ctrl-C ends its futures, which take their temporary files with them; threads that make
 /// bytes see the flag and end by themselves.
-fn with_world(printer: &Printer, command: impl AsyncFnOnce(&Context) -> Result<(), Error>) -> Result<(), Failure> {
+fn with_world<T>(printer: &Printer, command: impl AsyncFnOnce(&Context) -> Result<T, Error>) -> Result<T, Failure> {
     let context = Context::new(printer.clone())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(FileError::at("start", "the async runtime"))?;
@@ -143,13 +153,16 @@ fn with_world(printer: &Printer, command: impl AsyncFnOnce(&Context) -> Result<(
     });
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = command(&context) => outcome,
-            _ = interruption => Ok(()),
+            outcome = command(&context) => Some(outcome),
+            _ = interruption => None,
         }
     });
     let was_cancelled = context.cancelled.swap(true, Ordering::Relaxed);
     runtime.shutdown_timeout(Duration::from_secs(10));
-    if was_cancelled { Err(Failure::Interrupted) } else { outcome.map_err(Failure::Error) }
+    match outcome {
+        Some(outcome) if !was_cancelled => outcome.map_err(Failure::Error),
+        _ => Err(Failure::Interrupted),
+    }
 }
 
 async fn interrupted() {

@@ -189,7 +189,8 @@ fn is_active(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn harmless(text: &str) -> String {
+/// Foreign text without what a terminal would act on, and without credentials.
+pub fn harmless(text: &str) -> String {
     let text = without_credentials(text);
     let shown = text.chars().take(MAX_MESSAGE).map(|c| if is_active(c) { '\u{fffd}' } else { c });
     shown.chain(text.chars().nth(MAX_MESSAGE).map(|_| '…')).collect()

@@ -1,0 +1,139 @@
+//! What rules look at. Gathered once, by one pass over the layers; then nothing is read any more.
+
+use serde_json::{Map, Value};
+
+use super::account::Account;
+use super::config::RunConfig;
+use super::interest;
+use super::programs::Programs;
+use super::start::{Start, follow};
+use crate::assemble::Image;
+use crate::base::{self, Index, LayerFacts, OpenedImage, SurveyedLayer};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::manifest::{Document, IndexEntry, Manifest};
+use crate::progress::Progress;
+use crate::store::Store;
+
+/// An image's documents, before any layer is read.
+pub struct Subject {
+    /// The image's name for people.
+    pub name: String,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// What the index lists through which it was found; empty without one.
+    pub index_entries: Vec<IndexEntry>,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The whole config.
+    pub config: Map<String, Value>,
+    /// The layers, the lowest first.
+    pub layers: Vec<SurveyedLayer>,
+}
+
+/// What rules look at.
+#[derive(Debug)]
+pub struct Evidence {
+    /// The image's name for people.
+    pub name: String,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// What the index lists through which it was found; empty without one.
+    pub index_entries: Vec<IndexEntry>,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// What a runtime acts on.
+    pub config: RunConfig,
+    /// What the layers hold; none where nobody read them.
+    pub files: Option<Files>,
+}
+
+/// What the layers hold.
+#[derive(Debug)]
+pub struct Files {
+    /// The merged tree, every entry of it. Contents are there for what [`interest::survey`] names and for shell scripts.
+    pub index: Index,
+    /// What is known of each layer, the lowest first.
+    pub layers: Vec<LayerFacts>,
+    /// Whom the config's user is.
+    pub account: Account,
+    /// What the container's command comes to.
+    pub start: Start,
+}
+
+impl Subject {
+    /// An image that was opened.
+    pub fn of_opened(name: &str, image: OpenedImage) -> Self {
+        let layers = image.manifest.layers.iter().zip(&image.diff_ids);
+        let layers = layers.map(|(layer, diff_id)| SurveyedLayer { descriptor: layer.clone(), diff_id: *diff_id, blobs: image.blobs.clone() });
+        Subject {
+            name: name.to_owned(),
+            digest: image.digest,
+            index_entries: image.index_entries,
+            layers: layers.collect(),
+            manifest: image.manifest,
+            config: image.config,
+        }
+    }
+
+    /// An image that was built.
+    pub fn of_built(name: &str, image: &Image) -> Self {
+        let layers = image.layers.iter().map(|layer| SurveyedLayer {
+            descriptor: layer.descriptor.clone(),
+            diff_id: layer.diff_id,
+            blobs: layer.blobs.clone(),
+        });
+        let manifest = match Document::parse(&image.manifest, None) {
+            Ok(Document::Manifest(manifest)) => manifest,
+            // byoi writes no manifest that it does not read.
+            _ => Manifest { family: image.family, config: image.config_descriptor.clone(), layers: Vec::new(), annotations: Default::default() },
+        };
+        Subject {
+            name: name.to_owned(),
+            digest: image.digest,
+            index_entries: Vec::new(),
+            layers: layers.collect(),
+            manifest,
+            config: serde_json::from_slice(&image.config).unwrap_or_default(),
+        }
+    }
+}
+
+impl Evidence {
+    /// Manifest and config, without the files.
+    pub fn of_documents(subject: &Subject) -> Self {
+        Evidence {
+            name: subject.name.clone(),
+            digest: subject.digest,
+            index_entries: subject.index_entries.clone(),
+            manifest: subject.manifest.clone(),
+            config: RunConfig::read(&subject.config),
+            files: None,
+        }
+    }
+
+    /// All of it. Layers that were read before come out of the store.
+    ///
+    /// # Errors
+    /// Layers that cannot be reached or are damaged.
+    pub async fn gather(subject: &Subject, store: &Store, progress: &dyn Progress) -> Result<Self, Error> {
+        let survey = base::survey(&subject.layers, &interest::survey(), store, progress).await?;
+        let evidence = Self::of_documents(subject);
+        Ok(Evidence { files: Some(Files::new(survey, &evidence.config)), ..evidence })
+    }
+}
+
+impl Files {
+    /// What follows from the layers and the config.
+    pub fn new(survey: base::Survey, config: &RunConfig) -> Self {
+        let base::Survey { index, layers } = survey;
+        let account = Account::of(&config.user, &index);
+        let start = follow(config, &index);
+        Files { account, start, index, layers }
+    }
+
+    /// Finds programs as the container's user would.
+    pub fn programs(&self) -> Programs<'_> {
+        Programs::new(&self.index)
+    }
+}

@@ -1,0 +1,45 @@
+//! A report as one JSON object.
+
+use serde_json::{Value, json};
+
+use crate::verify::{Finding, Level, Report, Subject};
+
+/// The report as one JSON object.
+pub fn json(report: &Report) -> Value {
+    json!({
+        "image": report.image,
+        "digest": report.digest,
+        "broken": report.is_broken(),
+        "must": report.count(Level::Must),
+        "should": report.count(Level::Should),
+        "rules_asked": report.asked,
+        "rules_unasked": report.unasked,
+        "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    let rule = finding.rule;
+    json!({
+        "id": rule.id,
+        "name": rule.name,
+        "level": rule.level,
+        "title": rule.title,
+        "subject": subject(&finding.subject),
+        "found": finding.what,
+        "why": rule.why,
+        "fix": {"dockerfile": rule.dockerfile, "byoi.toml": rule.description},
+        "source": rule.source,
+        "allowed": finding.is_allowed,
+    })
+}
+
+fn subject(subject: &Subject) -> Value {
+    match subject {
+        Subject::Config(key) => json!({"config": key}),
+        Subject::Path(path) => json!({"path": path.absolute()}),
+        Subject::Layer(number, digest) => json!({"layer": number, "digest": digest}),
+        Subject::Manifest => json!({"manifest": true}),
+        Subject::Index => json!({"index": true}),
+    }
+}
