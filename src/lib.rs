@@ -68,5 +68,8 @@ pub mod verify;
 // what attaches an image to Studio
 pub mod studio;
 
+// an image in a space, looked at
+pub mod run;
+
 // the command
 pub mod cli;

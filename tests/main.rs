@@ -22,6 +22,7 @@ mod language_documents;
 mod layer_memory;
 mod registry;
 mod rootfs;
+mod run;
 mod structure;
 mod studio;
 mod studio_documents;

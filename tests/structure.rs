@@ -37,6 +37,7 @@ const ROOMS: &[&str] = &[
     "output",
     "verify",
     "studio",
+    "run",
     "cli",
 ];
 

@@ -3,32 +3,16 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use crate::support::byoi::Workplace;
 use crate::support::docker::Docker;
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::studio::{DOUBT, EMPTY_HOME, Space, in_studio, inside};
+use crate::support::studio::{DOUBT, EMPTY_HOME, Space, in_studio, inside, quickstart};
 use crate::support::tools::{self, stdout};
 use tempfile::TempDir;
 
 const FIRST: &str = "HELLO-STUDIO ACTIVE";
 const SECOND: &str = "SECOND ACTIVE";
-
-/// The quickstart as a project, with the inputs that `hack/quickstart` puts beside it.
-fn project() -> Workplace {
-    let workplace = Workplace::new();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
-    let into = workplace.path("");
-    let copy = |from: &Path, to: &Path| stdout(Command::new("cp").arg("-a").arg(from).arg(to));
-    copy(&example.join("."), &into);
-    copy(&tools::server().join("."), &into.join("editor"));
-    copy(&tools::rootfs(), &into.join("rootfs.tar"));
-    for name in ["hello-studio-1.2.3", "hello-second-1.0.0"] {
-        copy(&tools::vsix(name), &into);
-    }
-    workplace
-}
 
 fn describe(workplace: &Workplace, change: impl Fn(&str) -> String) {
     let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart/byoi.toml")).unwrap();
@@ -37,7 +21,7 @@ fn describe(workplace: &Workplace, change: impl Fn(&str) -> String) {
 
 #[test]
 fn an_image_runs_as_studio_runs_it() {
-    let workplace = project();
+    let workplace = quickstart();
     let docker = Docker::start_with_network();
     let network = docker.inside();
     let registry = DockerRegistry::start_through(&network);

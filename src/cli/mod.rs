@@ -10,6 +10,7 @@ mod inspect;
 mod lock;
 mod printer;
 pub mod render;
+mod run;
 pub mod schema;
 mod studio;
 mod verify;
@@ -62,6 +63,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Judge an image by the rules of SageMaker Studio's Code Editor.
     Verify(verify::VerifyArgs),
+    /// Run an image as Studio would, and say what is wrong with it.
+    Run(run::RunArgs),
     /// Write the documents that attach an image to Studio.
     Studio(Box<studio::StudioArgs>),
     /// Print the JSON Schema of byoi.toml.
@@ -120,6 +123,7 @@ fn dispatch(command: Command, printer: &Printer) -> Result<(), Failure> {
             verify::Verdict::Clean => Ok(()),
             verify::Verdict::Broken => Err(Failure::Broken),
         },
+        Command::Run(args) => with_world(printer, async |context| run::run(&args, context).await),
         Command::Studio(args) => with_world(printer, async |context| studio::run(&args, context).await),
         Command::Check(args) => print(printer, |out| {
             check::run(&args, out)?.iter().for_each(|problem| printer.warn(problem));

@@ -33,6 +33,11 @@ impl Workplace {
         self.directory.path().join("cache")
     }
 
+    /// What lies in the directory for temporary files, directories too.
+    pub fn temporary(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.directory.path().join("temporary")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
     /// The user's home.
     pub fn home(&self) -> PathBuf {
         self.directory.path().join("home")

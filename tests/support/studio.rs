@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::byoi::Workplace;
 use super::docker::Docker;
-use super::tools;
+use super::tools::{self, stdout};
 
 /// What SageMaker sets in the container of a space.
 pub const STUDIO: &[&str] = &[
@@ -28,6 +29,21 @@ fn screenshot(name: &str) -> PathBuf {
     let directory = tools::work().join("artifacts");
     fs::create_dir_all(&directory).unwrap();
     directory.join(format!("{name}.png"))
+}
+
+/// The quickstart as a project, with the inputs that `hack/quickstart` puts beside it.
+pub fn quickstart() -> Workplace {
+    let workplace = Workplace::new();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
+    let into = workplace.path("");
+    let copy = |from: &Path, to: &Path| stdout(Command::new("cp").arg("-a").arg(from).arg(to));
+    copy(&example.join("."), &into);
+    copy(&tools::server().join("."), &into.join("editor"));
+    copy(&tools::rootfs(), &into.join("rootfs.tar"));
+    for name in ["hello-studio-1.2.3", "hello-second-1.0.0"] {
+        copy(&tools::vsix(name), &into);
+    }
+    workplace
 }
 
 /// A program in the daemon's network.
