@@ -14,7 +14,7 @@ use crate::image_path::ImagePath;
 /// # Errors
 /// More content than the interest allows, as the rest of a sentence.
 pub(super) fn index(root: Directory, filter: &Filter) -> Result<Index, String> {
-    let mut extractor = Extractor { root: &root, filter, entries: Vec::new(), inodes: BTreeMap::new(), captured: 0, path: Vec::new() };
+    let mut extractor = Extractor { root: &root, filter, entries: Vec::new(), inodes: BTreeMap::new(), captured: 0, path: Vec::new(), whole: false };
     extractor.entries.push((ImagePath::root(), directory(root.attributes)));
     extractor.walk(&root);
     let total = filter.total();
@@ -34,10 +34,14 @@ struct Extractor<'a> {
     captured: u64,
     /// The directory that is walked, with a `/` at its end.
     path: Vec<u8>,
+    /// Whether it lies below a marked one.
+    whole: bool,
 }
 
 impl<'a> Extractor<'a> {
     fn walk(&mut self, here: &'a Directory) {
+        let above = self.whole;
+        self.whole = above || self.filter.is_marked(&here.children);
         for (name, child) in &here.children {
             let length = self.path.len();
             self.path.extend_from_slice(name);
@@ -53,12 +57,13 @@ impl<'a> Extractor<'a> {
             }
             self.path.truncate(length);
         }
+        self.whole = above;
     }
 
     fn leaf(&mut self, leaf: &'a Leaf) {
         let wanted = self.filter.file(&self.path) != Wanted::Nothing;
         match &leaf.node {
-            LeafNode::File { more, .. } if wanted || more.is_some() => {
+            LeafNode::File { more, .. } if wanted || self.whole || more.is_some() => {
                 let entry = self.entry(leaf);
                 self.push(entry);
             }
@@ -69,7 +74,7 @@ impl<'a> Extractor<'a> {
                     self.target();
                 }
             }
-            _ if wanted => self.push(self.plain(leaf)),
+            _ if wanted || self.whole => self.push(self.plain(leaf)),
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! The base index: what is known of a base's file tree after one pass over its layers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -112,6 +112,14 @@ impl Index {
         })
     }
 
+    /// As [`Index::resolve`], as if nothing stood at the paths in `without`.
+    pub fn resolve_without(&self, path: &ImagePath, without: &BTreeSet<ImagePath>) -> Option<ImagePath> {
+        follow(path, |at| match self.entries.get(at) {
+            Some(Entry { node: Node::Symlink(target), .. }) if !without.contains(at) => Some(target),
+            _ => None,
+        })
+    }
+
     /// The entry that opening `path` gives, and its real path.
     pub fn find(&self, path: &ImagePath) -> Option<(ImagePath, &Entry)> {
         let real = self.resolve(path)?;
@@ -149,6 +157,9 @@ enum RowNode {
     Directory,
     #[serde(rename = "f")]
     File(u64, Option<u32>, Option<Base64>, Option<Digest>, Option<Base64>, Option<Base64>),
+    /// A file of which nothing but the size is known.
+    #[serde(rename = "s")]
+    Presence(u64),
     #[serde(rename = "l")]
     Symlink(Base64),
     #[serde(rename = "c")]
@@ -181,6 +192,7 @@ impl From<Index> for Vec<Row> {
             let bytes = |bytes: Box<[u8]>| Base64(bytes.into_vec());
             let node = match entry.node {
                 Node::Directory => RowNode::Directory,
+                Node::File(file) if file == (File { size: file.size, ..File::default() }) => RowNode::Presence(file.size),
                 Node::File(file) => {
                     let content = file.content.map(|content| Base64(content.to_vec()));
                     let packed = file.packed.map(|packed| Base64(packed.to_vec()));
@@ -202,6 +214,7 @@ impl From<Vec<Row>> for Index {
         let entries = rows.into_iter().map(|Row(path, mode, uid, gid, mtime, node)| {
             let node = match node {
                 RowNode::Directory => Node::Directory,
+                RowNode::Presence(size) => Node::File(File { size, ..File::default() }),
                 RowNode::File(size, inode, capability, digest, content, packed) => {
                     let capability = capability.map(|bytes| bytes.0.into());
                     let (content, packed) = (content.map(|bytes| bytes.0.into()), packed.map(|bytes| bytes.0.into()));

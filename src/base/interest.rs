@@ -1,11 +1,13 @@
 //! What a reader of a base's layers wants to keep of them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 
+use super::tree::Child;
 use crate::digest::Digest;
 use crate::json;
 
@@ -24,6 +26,8 @@ pub enum Interest {
         presence: Vec<String>,
         /// Files whose content is kept compressed: larger ones, and many.
         packed: Vec<String>,
+        /// Names of directories that mark the one they lie in: of all files below that one presence is kept.
+        marks: Vec<String>,
         /// Largest content that is kept, in bytes; of larger files presence is kept.
         largest: u64,
         /// Likewise of those that are kept compressed.
@@ -110,6 +114,14 @@ impl Filter {
         matches!(self.interest, Interest::Everything { .. })
     }
 
+    /// Whether all files below a directory with these children are kept.
+    pub(super) fn is_marked(&self, children: &BTreeMap<Box<[u8]>, Child>) -> bool {
+        match &self.interest {
+            Interest::Patterns { marks, .. } => marks.iter().any(|mark| matches!(children.get(mark.as_bytes()), Some(Child::Directory(_)))),
+            Interest::Everything { .. } => true,
+        }
+    }
+
     pub(super) fn hashes(&self) -> bool {
         matches!(self.interest, Interest::Everything { digests: true })
     }
@@ -156,7 +168,7 @@ mod tests {
     fn a_star_stays_in_its_component_and_two_cross_any_number() {
         let content = ["etc/passwd", "**/bin/tool", "opt/x/*/package.json"].map(str::to_owned).to_vec();
         let (presence, packed) = (vec!["**/bin/*".to_owned()], vec!["**/meta/*.json".to_owned()]);
-        let interest = Interest::Patterns { content, presence, packed, largest: 1, largest_packed: 1, total: 1 };
+        let interest = Interest::Patterns { content, presence, packed, marks: Vec::new(), largest: 1, largest_packed: 1, total: 1 };
         let filter = Filter::new(&interest).unwrap();
         for (path, wanted) in [
             ("etc/passwd", Wanted::Content),

@@ -347,7 +347,15 @@ mod tests {
             tar(&[(b'0', "etc/a", "hello"), (b'0', "etc/b", "too large"), (b'0', "c", "x"), (b'2', "bin/sh", "../c"), (b'1', "etc/d", "etc/a")]);
         let interest = |total| {
             let (content, presence) = (vec!["etc/*".to_owned()], vec!["bin/sh".to_owned()]);
-            Interest::Patterns { content, presence, packed: vec!["meta/*".to_owned()], largest: 5, largest_packed: 1000, total }
+            Interest::Patterns {
+                content,
+                presence,
+                packed: vec!["meta/*".to_owned()],
+                marks: vec!["mark".to_owned()],
+                largest: 5,
+                largest_packed: 1000,
+                total,
+            }
         };
         let index = index_with(&bytes, &interest(10)).unwrap();
         assert_eq!(
@@ -359,6 +367,19 @@ mod tests {
         assert_eq!(index.content(&path("etc/b")), None);
         assert!(index.file(&path("bin/sh")).is_some());
         assert!(index_with(&bytes, &interest(4)).is_err());
+    }
+
+    #[test]
+    fn below_a_marked_directory_all_files_are_known() {
+        let names = ["env/mark/x", "env/lib/deep/y", "env/z", "other/z", "mark"];
+        let bytes = tar(&names.map(|name| (b'0', name, "content")));
+        let (content, presence, packed) = (Vec::new(), Vec::new(), Vec::new());
+        let interest = Interest::Patterns { content, presence, packed, marks: vec!["mark".to_owned()], largest: 5, largest_packed: 5, total: 5 };
+        let index = index_with(&bytes, &interest).unwrap();
+        for name in names {
+            let known = index.file(&path(name)).map(|(_, file)| (file.size, file.content.is_some()));
+            assert_eq!(known, name.starts_with("env/").then_some((7, false)), "{name}");
+        }
     }
 
     #[test]

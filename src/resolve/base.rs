@@ -34,6 +34,7 @@ pub fn interest() -> Interest {
         content: manifests.chain(libc::contents()).chain(texts::paths()).chain([existing::HISTORY_PATTERN.to_owned()]).collect(),
         presence: presence.chain(libc::names()).collect(),
         packed: vec![existing::RECORD_PATTERN.to_owned()],
+        marks: vec![existing::RECORDS.to_owned()],
         largest: LARGEST,
         largest_packed: existing::LARGEST_RECORD,
         total: TOTAL,
