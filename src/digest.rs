@@ -125,6 +125,17 @@ impl Digester {
     }
 }
 
+impl Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A reader or writer that hashes what passes through it.
 pub struct Digesting<T> {
     inner: T,

@@ -14,10 +14,10 @@ use super::credentials::{Credentials, CredentialsError};
 use super::error::FetchError;
 use super::http::{Transport, http_error};
 use crate::digest::Digest;
-use crate::error::{Error, FileError};
+use crate::error::{Error, Fault, FileError};
 use crate::lock::CondaPackage;
 use crate::progress::Task;
-use crate::registry::http::{Expected, shown};
+use crate::registry::http::{Expected, HttpError, shown};
 use crate::store::BlobWriter;
 use crate::world::World;
 
@@ -90,7 +90,11 @@ pub(super) async fn fetch_with(
 /// # Errors
 /// A download that fails or brings other bytes than promised.
 pub async fn archive(url: &Url, promise: Promise, task: &dyn Task, transport: &Transport, world: &World<'_>) -> Result<(Digest, u64), Error> {
-    let mut sink = Sink { writer: world.store.writer()?, md5: promise.md5.map(|_| Md5::new()), task };
+    let writer = match promise.sha256 {
+        Some(sha256) if url.scheme() != "file" => world.store.resume(&sha256)?,
+        _ => world.store.writer()?,
+    };
+    let mut sink = Sink { writer, md5: promise.md5.map(|_| Md5::new()), task };
     match url.scheme() {
         "file" => copy(url, &mut sink)?,
         "https" | "http" => download(url, &promise, &mut sink, transport).await?,
@@ -107,13 +111,44 @@ pub fn local(url: &Url) -> Result<PathBuf, FetchError> {
     url.to_file_path().map_err(|()| FetchError::Scheme { url: url.to_string() })
 }
 
+/// Downloads what the sink does not have yet. What it has from an earlier download is given up where nothing good follows it.
 async fn download(url: &Url, promise: &Promise, sink: &mut Sink<'_>, transport: &Transport) -> Result<(), Error> {
-    let expected = Expected { digest: promise.sha256, size: promise.size, limit: promise.size.unwrap_or(MAX_SIZE) };
-    let mut stream = transport.download(url, expected).await.map_err(http_error)?;
-    while let Some(bytes) = stream.next().await {
-        sink.write_all(&bytes.map_err(http_error)?)?;
+    if promise.size.is_some_and(|size| sink.writer.size() >= size) {
+        if promise.sha256 == Some(sink.writer.seen().finish()) {
+            return Ok(());
+        }
+        sink.writer.clear()?;
     }
-    Ok(())
+    let had = sink.writer.size();
+    sink.task.advance(had);
+    let mut outcome = rest(url, promise, sink, transport).await?;
+    if had > 0 && is_final(&outcome) {
+        sink.writer.clear()?;
+        outcome = rest(url, promise, sink, transport).await?;
+    }
+    if is_final(&outcome) {
+        sink.writer.clear()?;
+    }
+    outcome.map_err(http_error)
+}
+
+fn is_final(outcome: &Result<(), HttpError>) -> bool {
+    outcome.as_ref().is_err_and(|error| !error.is_temporary())
+}
+
+async fn rest(url: &Url, promise: &Promise, sink: &mut Sink<'_>, transport: &Transport) -> Result<Result<(), HttpError>, Error> {
+    let expected = Expected { digest: promise.sha256, size: promise.size, limit: promise.size.unwrap_or(MAX_SIZE) };
+    let mut stream = match transport.download(url, expected, sink.writer.seen()).await {
+        Ok(stream) => stream,
+        Err(error) => return Ok(Err(error)),
+    };
+    while let Some(bytes) = stream.next().await {
+        match bytes {
+            Ok(bytes) => sink.write_all(&bytes)?,
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Copies a local archive: in the store it is out of reach of changes, and proved.

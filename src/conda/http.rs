@@ -9,6 +9,7 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use url::Url;
 
 use super::credentials::{Access, Credentials};
+use crate::digest::Digester;
 use crate::error::{Error, Fault};
 use crate::registry::http::{Download, Expected, Http, HttpError, Request, Response, shown};
 
@@ -76,20 +77,20 @@ impl Transport {
         self.http.send(last.as_ref().unwrap_or(request)).await
     }
 
-    /// Downloads a URL from the first place that has it.
+    /// Downloads a URL from the first place that has it, after what `seen` has seen of it before.
     ///
     /// # Errors
     /// As [`Http::download`].
-    pub async fn download(&self, url: &Url, expected: Expected) -> Result<Download, HttpError> {
+    pub async fn download(&self, url: &Url, expected: Expected, seen: Digester) -> Result<Download, HttpError> {
         let request = Request::get(url.clone());
         let mut places = self.places(&request)?;
         let last = places.pop().unwrap_or(request);
         for place in places {
-            if let Ok(download) = self.http.download_from(place, expected).await {
+            if let Ok(download) = self.http.download_rest(place, expected, seen.clone()).await {
                 return Ok(download);
             }
         }
-        self.http.download_from(last, expected).await
+        self.http.download_rest(last, expected, seen).await
     }
 
     /// A client for rattler's gateway, all of whose requests go through here.

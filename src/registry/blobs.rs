@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use super::client::{Place, Registry, Stubbornness};
 use super::error::RegistryError;
 use super::http::{ByteStream, Download, Expected, HttpError, Range, Request, Response, Source, verified};
-use crate::digest::Digest;
+use crate::digest::{Digest, Digester};
 use crate::error::Error;
 use crate::manifest::Descriptor;
 use crate::reference::Reference;
@@ -32,7 +32,7 @@ impl Registry {
                     let (registry, place) = (opener.clone(), place.clone());
                     Box::pin(async move { registry.open_blob(&place, &digest, &range).await })
                 };
-                verified(registry.http().clone(), Expected::exactly(digest, size), open).await
+                verified(registry.http().clone(), Expected::exactly(digest, size), Digester::new(), open).await
             })
         })
         .await

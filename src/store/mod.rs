@@ -4,6 +4,7 @@
 //! work in temporary files of the same directory; two builds may write the same blob at once, the last rename wins with equal bytes.
 
 mod blob;
+mod partial;
 mod record;
 
 pub use blob::{BlobWriter, CommitError};
@@ -47,7 +48,7 @@ impl Store {
     /// When the directories cannot be made.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, FileError> {
         let root = root.into();
-        for directory in ["blobs/sha256", "records", "tmp"] {
+        for directory in ["blobs/sha256", "records", "tmp", partial::DIRECTORY] {
             let path = root.join(directory);
             fs::create_dir_all(&path).map_err(FileError::at("create", &path))?;
         }
@@ -88,6 +89,14 @@ impl Store {
         BlobWriter::create(self)
     }
 
+    /// As [`Store::writer`], for a blob whose digest is known: it goes on where a writer of before was dropped, and stays where it is dropped itself.
+    ///
+    /// # Errors
+    /// When the file cannot be made or read.
+    pub fn resume(&self, digest: &Digest) -> Result<BlobWriter, FileError> {
+        BlobWriter::resume(self, digest)
+    }
+
     /// An unnamed file in the cache's directory, for spooling: gone when it is closed.
     ///
     /// # Errors
@@ -105,11 +114,11 @@ impl Store {
         self.root.join("tmp")
     }
 
-    /// Deletes temporary files that a killed process left more than a day ago.
+    /// Deletes temporary files and interrupted downloads that nothing was written to for more than a day.
     fn sweep(&self) {
         let day = std::time::Duration::from_secs(24 * 3600);
-        let Ok(entries) = fs::read_dir(self.temporary()) else { return };
-        for entry in entries.flatten() {
+        let directories = [self.temporary(), self.root.join(partial::DIRECTORY)];
+        for entry in directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten() {
             let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
             if age.is_some_and(|age| age > day) {
                 // Another process may sweep at the same time: whoever comes second finds nothing, which is what both want.
@@ -137,7 +146,7 @@ mod tests {
     }
 
     fn files(store: &Store) -> usize {
-        ["blobs/sha256", "tmp", "records"].iter().map(|name| fs::read_dir(store.root().join(name)).unwrap().count()).sum()
+        ["blobs/sha256", "tmp", "records", "partial"].iter().map(|name| fs::read_dir(store.root().join(name)).unwrap().count()).sum()
     }
 
     #[test]

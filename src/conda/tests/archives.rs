@@ -38,6 +38,56 @@ fn a_broken_download_goes_on_where_it_broke() {
 }
 
 #[test]
+fn an_interrupted_download_goes_on_in_another_process() {
+    let server = TestRegistry::start();
+    let locked = Bench::new();
+    let url = TestChannel::write(locked.path("channel"), &packages()).serve(&server, "/channel");
+    let conda = locked.locked(&asking(&[&url], &["big"]));
+    let bench = Bench::new();
+    let partial = bench.store.root().join("partial").join(conda.packages[0].sha256.hex());
+    let break_off = || {
+        server.order(Trouble::broken_after("GET", "big-1.0", 150_000).always());
+        assert!(fetch(&bench, &conda).is_err());
+        server.calm();
+        server.clear_log();
+        std::fs::metadata(&partial).unwrap().len()
+    };
+    let had = break_off();
+    assert!(had >= 150_000, "{had}");
+    // As long as another is at it, one begins anew, beside it.
+    let other = std::fs::File::open(&partial).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    fetch(&bench, &conda).unwrap();
+    assert!(!server.asked("GET", "big-1.0")[0].headers.contains_key("range"));
+    assert!(partial.exists());
+    drop(other);
+
+    let whole = bench.store.blob(&conda.packages[0].sha256).unwrap();
+    std::fs::remove_file(&whole).unwrap();
+    server.clear_log();
+    fetch(&bench, &conda).unwrap();
+    assert_eq!(server.asked("GET", "big-1.0")[0].headers.get("range"), Some(&format!("bytes={had}-")));
+    assert!(!partial.exists());
+    let bytes = std::fs::read(&whole).unwrap();
+    assert_eq!(Digest::of(&bytes), conda.packages[0].sha256);
+
+    // What cannot be the beginning is found out, and given up: changed bytes, all of them, too many.
+    let mut changed = bytes.clone();
+    changed[7] ^= 1;
+    for left in [&changed[..1000], &changed[..], &[&bytes[..], b"more"].concat()[..]] {
+        std::fs::remove_file(&whole).unwrap();
+        std::fs::write(&partial, left).unwrap();
+        fetch(&bench, &conda).unwrap();
+        assert!(bytes == std::fs::read(&whole).unwrap() && !partial.exists());
+    }
+    // All of it, which only was not renamed yet.
+    std::fs::rename(&whole, &partial).unwrap();
+    server.clear_log();
+    fetch(&bench, &conda).unwrap();
+    assert!(server.log().is_empty() && whole.exists());
+}
+
+#[test]
 fn other_bytes_than_the_lock_says_are_refused() {
     let server = TestRegistry::start();
     let locked = Bench::new();
@@ -157,6 +207,10 @@ fn activation_and_editor_are_read_out_of_the_packages() {
     let variables: Vec<_> = conda.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(variables, ["CPL_ZIP_ENCODING=UTF-8", "GDAL_DATA=/opt/conda/share/gdal"]);
     assert_eq!(conda.activation_scripts, ["etc/conda/activate.d/more.sh"]);
+    let warned =
+        |description: &Description| crate::conda::warnings(description, &conda).iter().map(|problem| problem.message.clone()).collect::<Vec<_>>();
+    assert!(matches!(warned(&description).as_slice(), [one] if one.contains("etc/conda/activate.d/more.sh")));
+    assert!(warned(&with(description.clone(), |conda| conda.activate = crate::description::Activate::Entrypoint)).is_empty());
     let editor = conda.editor.as_ref().unwrap();
     assert_eq!((editor.version.as_str(), editor.launcher.absolute().as_str()), ("1.101.2", "/opt/conda/bin/sagemaker-code-editor"));
     assert_eq!(editor.builtin_extensions, ["vscode.git"]);

@@ -129,6 +129,12 @@ impl Http {
 
     /// As [`Http::download`], from this place alone.
     pub(crate) async fn download_from(&self, request: Request, expected: Expected) -> Result<Download, HttpError> {
+        self.download_rest(request, expected, Digester::new()).await
+    }
+
+    /// As [`Http::download_from`], of what follows what `seen` has seen: an earlier download may have brought that. It counts for size and digest,
+    /// which must be known then.
+    pub(crate) async fn download_rest(&self, request: Request, expected: Expected, seen: Digester) -> Result<Download, HttpError> {
         let http = self.clone();
         let open = move |range: Range| -> BoxFuture<'static, Result<Response, HttpError>> {
             let (http, request) = (http.clone(), range.apply(request.clone()));
@@ -137,18 +143,18 @@ impl Http {
                 if response.status().is_success() { Ok(response) } else { Err(response.into_error().await) }
             })
         };
-        verified(self.clone(), expected, open).await
+        verified(self.clone(), expected, seen, open).await
     }
 }
 
-/// A download whose parts `open` asks for; it gives answers of success only.
-pub(crate) async fn verified<E, O>(http: Http, expected: Expected, open: O) -> Result<Download<E>, E>
+/// A download whose parts `open` asks for, after what `seen` has seen; it gives answers of success only.
+pub(crate) async fn verified<E, O>(http: Http, expected: Expected, seen: Digester, open: O) -> Result<Download<E>, E>
 where
     E: From<HttpError> + Fault,
     O: Fn(Range) -> BoxFuture<'static, Result<Response, E>> + Send + Sync + 'static,
 {
     let place = http.transfer_place().await;
-    let response = open(Range { start: 0, validator: None }).await?.without_place();
+    let response = open(Range { start: seen.size(), validator: None }).await?.without_place();
     let url = response.url().clone();
     let size = expected.size.or(response.length());
     let validator = response.headers().get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/")).cloned();
@@ -160,7 +166,7 @@ where
         url: url.clone(),
         validator,
         response: None,
-        digester: Digester::new(),
+        digester: seen,
         repeat: None,
         attempts,
         since_failure: 0,
