@@ -49,6 +49,7 @@ pub fn of_image(request: &BuildRequest<'_>, budget: usize, world: &World<'_>) ->
     let components = Components {
         rootfs,
         whiteouts: conda.whiteouts,
+        gone: conda.gone,
         conda: conda.layers,
         extensions: extensions.each,
         extension_list: extensions.list,

@@ -106,7 +106,8 @@ async fn resolve_and_write(project: &Project, update: &Update, context: &Context
         context.printer.say(format!("{} is up to date", project.lock_path.display()));
         return Ok(lock);
     }
-    lock.conda.iter().flat_map(conda::warnings).for_each(|problem| context.printer.warn(&problem));
+    let warnings = lock.conda.iter().flat_map(|conda| conda::warnings(&project.description, conda));
+    warnings.for_each(|problem| context.printer.warn(&problem));
     write(&project.lock_path, &lock)?;
     context.printer.say(format!("{} is written", project.lock_path.display()));
     context.printer.say(lock::table(&changes).trim_end());

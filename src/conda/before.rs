@@ -4,6 +4,7 @@ use rattler_conda_types::RepoDataRecord;
 
 use super::existing::ExistingPackage;
 use super::request::Request;
+use crate::base::Index;
 use crate::lock::{Base, Conda, CondaPackage, Lock};
 
 /// What of an older lock, and of the base, an environment is locked upon.
@@ -14,7 +15,9 @@ pub struct Before<'a> {
     pub update: &'a (dyn Fn(&str) -> bool + Sync),
     /// The base, as it is now.
     pub base: &'a Base,
-    /// The packages that the base has in the prefix.
+    /// What lies in the base, where something has to be solved.
+    pub index: &'a Index,
+    /// The packages that it has in the prefix.
     pub existing: &'a [ExistingPackage],
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::groups::{Group, groups};
-use super::{Compiler, Environment, LayerSpool, PackageComponent, RecordComponent, Whiteouts, history};
+use super::{Compiler, Environment, LayerSpool, PackageComponent, RecordComponent, Whiteouts, history, whiteouts};
 use crate::description;
 use crate::error::{Error, Problem};
-use crate::image_path::InvalidPath;
+use crate::image_path::{ImagePath, InvalidPath};
 use crate::lock;
 use crate::plan::Component;
 
@@ -15,6 +15,8 @@ use crate::plan::Component;
 pub struct Components {
     /// What is taken away from the base, where something is.
     pub whiteouts: Option<Arc<dyn Component>>,
+    /// Paths of the base that are no more, or make way for what is laid.
+    pub gone: Vec<ImagePath>,
     /// Groups that are layers, each with its name, the lowest first.
     pub layers: Vec<(String, Vec<Arc<dyn Component>>)>,
 }
@@ -40,7 +42,8 @@ pub fn components(conda: &description::Conda, lock: &lock::Conda, budget: usize)
     let history = history(lock, conda.owner, &lock.history.join("\n")).map_err(invalid)?;
     layers.push((history.name(), vec![Arc::new(history)]));
     let whiteouts = Whiteouts::new(&environment.prefix, &lock.replaced).map_err(invalid)?;
-    Ok(Components { whiteouts: whiteouts.map(|whiteouts| Arc::new(whiteouts) as Arc<dyn Component>), layers })
+    let gone = whiteouts::gone(&environment.prefix, &lock.replaced).map_err(invalid)?;
+    Ok(Components { whiteouts: whiteouts.map(|whiteouts| Arc::new(whiteouts) as Arc<dyn Component>), gone, layers })
 }
 
 /// A package's record follows its files, which know what it says.

@@ -16,6 +16,7 @@ use super::http::Transport;
 use super::info::PackageInfo;
 use super::placement::{self, Claims, Placement};
 use super::record::CONDA_META;
+use super::removal::{Removal, Staying};
 use super::{channel, contents};
 use crate::error::Error;
 use crate::image_path::ImagePath;
@@ -40,7 +41,7 @@ pub async fn laid(
     records: &[&RepoDataRecord],
     python: Option<&Python>,
     kept: &[&ExistingPackage],
-    replaced: &[&ExistingPackage],
+    removal: &Removal<'_>,
     transport: &Transport,
     world: &World<'_>,
 ) -> Result<Laid, Error> {
@@ -53,15 +54,14 @@ pub async fn laid(
     }
     let kept = kept.iter().map(|existing| Ok((existing.name().as_normalized(), existing.paths()?))).collect::<Result<Vec<_>, Error>>()?;
     let clobbered = clobbered(&placements, &kept)?;
-    let staying = staying(records, &placements, &kept);
-    let replaced = replaced.iter().map(|existing| replacement(existing, &staying)).collect::<Result<Vec<_>, Error>>()?;
+    let replaced = removal.replaced(&staying(records, &placements, &kept, removal));
     let mut packages = Vec::with_capacity(records.len());
     let mut wanted = BTreeMap::new();
     for ((record, looked), (name, placement)) in records.iter().zip(&looked).zip(&placements) {
         let clobbered = clobbered.get(*name).cloned().unwrap_or_default();
         let laid_size = placement::laid_size(placement, Some(clobbered.as_slice()));
-        let paths = placement.keys().filter_map(|path| std::str::from_utf8(path.as_bytes()).ok());
-        wanted.insert((*name).to_owned(), contents::wanted(paths.filter(|path| clobbered.binary_search_by(|lost| lost.as_str().cmp(path)).is_err())));
+        let paths = placement.keys().filter(|path| clobbered.is_empty() || clobbered.binary_search(&path.to_string()).is_err());
+        wanted.insert((*name).to_owned(), contents::wanted(paths.filter_map(|path| std::str::from_utf8(path.as_bytes()).ok())));
         packages.push(CondaPackage { clobbered, laid_size, ..described(record, looked) });
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
@@ -109,28 +109,17 @@ fn clobbered(placements: &[(&str, Placement<'_>)], kept: &[Kept<'_>]) -> Result<
     Ok(placement::clobbered(&claims)?)
 }
 
-/// Paths that are in the environment in the end: laid, records included, or of packages that the base keeps.
-fn staying(records: &[&RepoDataRecord], placements: &[(&str, Placement<'_>)], kept: &[Kept<'_>]) -> BTreeSet<Vec<u8>> {
-    let laid = placements.iter().flat_map(|(_, placement)| placement.keys().map(|path| path.as_bytes().to_vec()));
-    let kept = kept.iter().flat_map(|(_, paths)| paths.iter().map(|path| path.as_bytes().to_vec()));
-    let records = records.iter().map(|record| {
+/// What is in the environment in the end: laid, records included, or of packages that the base keeps.
+fn staying(records: &[&RepoDataRecord], placements: &[(&str, Placement<'_>)], kept: &[Kept<'_>], removal: &Removal<'_>) -> Staying {
+    let kept = kept.iter().flat_map(|(_, paths)| paths).filter_map(|path| Some((removal.real(path)?, removal.is_directory(path))));
+    let laid = placements.iter().flat_map(|(_, placement)| placement);
+    let laid = laid.filter_map(|(path, placed)| Some((removal.place(path.as_bytes())?, placed.is_directory())));
+    let records = records.iter().filter_map(|record| {
         let package = &record.package_record;
-        format!("{CONDA_META}/{}-{}-{}.json", package.name.as_normalized(), package.version, package.build).into_bytes()
+        let name = format!("{CONDA_META}/{}-{}-{}.json", package.name.as_normalized(), package.version, package.build);
+        Some((removal.place(name)?, false))
     });
-    laid.chain(kept).chain(records).collect()
-}
-
-/// What of the base goes with a package: its paths and its record, as far as they do not stay.
-fn replacement(existing: &ExistingPackage, staying: &BTreeSet<Vec<u8>>) -> Result<ReplacedPackage, Error> {
-    let package = &existing.record.package_record;
-    let paths = existing.paths()?.into_iter().chain([existing.record_path.clone()]);
-    let removes: BTreeSet<String> = paths.filter(|path| !staying.contains(path.as_bytes())).collect();
-    Ok(ReplacedPackage {
-        name: package.name.as_normalized().to_owned(),
-        version: package.version.to_string(),
-        build: package.build.to_string(),
-        removes: removes.into_iter().collect(),
-    })
+    kept.chain(laid).chain(records).collect()
 }
 
 /// What the lock says of a package.

@@ -6,7 +6,7 @@ use rattler_conda_types::{GenericVirtualPackage, MatchSpec, Matches, ParseMatchS
 
 use super::before::Before;
 use super::place::{Asked, Place};
-use crate::description::{Conda, Description};
+use crate::description::{Activate, Conda, Description};
 use crate::error::{Error, Invalid, Problem};
 use crate::lock::{self, CondaPackage};
 
@@ -98,9 +98,10 @@ pub fn kept_differs(record: &RepoDataRecord, table: &Place) -> Problem {
     table.mark(Problem::new(message).help("write existing = \"update\" to replace it"))
 }
 
-/// What is done and probably not meant: files of packages that others lay too, link scripts that stay unrun, bytes that md5 alone vouched for.
-pub fn warnings(conda: &lock::Conda) -> Vec<Problem> {
-    let mut warnings = Vec::new();
+/// What is done and probably not meant: activation that no shell does, files of packages that others lay too, link scripts that stay unrun, bytes
+/// that md5 alone vouched for.
+pub fn warnings(description: &Description, conda: &lock::Conda) -> Vec<Problem> {
+    let mut warnings: Vec<_> = description.conda.iter().filter_map(|wanted| unsourced(description, wanted, conda)).collect();
     for package in &conda.packages {
         let name = package.record_name();
         if let Some(first) = package.clobbered.first() {
@@ -121,6 +122,16 @@ pub fn warnings(conda: &lock::Conda) -> Vec<Problem> {
         }
     }
     warnings
+}
+
+fn unsourced(description: &Description, wanted: &Conda, conda: &lock::Conda) -> Option<Problem> {
+    if wanted.activate == Activate::Entrypoint || conda.activation_scripts.is_empty() {
+        return None;
+    }
+    let scripts = conda.activation_scripts.join(", ");
+    let message = format!("activation of the environment does more than set variables, and an image is not activated by a shell: {scripts}");
+    let help = "activate = \"entrypoint\" in [conda] lets the image's start script source them; or set in [env] what they would";
+    Some(Problem::new(message).at(&description.source, wanted.span.clone()).help(help))
 }
 
 /// Checks what a description may say otherwise without making its lock stale: which link scripts may stay unrun.

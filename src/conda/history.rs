@@ -33,10 +33,12 @@ fn text(conda: &lock::Conda, earlier: &str) -> String {
         text.push('\n');
     }
     text.push_str(&format!("==> {DATE} <==\n# cmd: {COMMAND}\n"));
-    for package in &conda.replaced {
+    // What is laid again for another Python came and went all the same.
+    let is_replaced = |package: &lock::CondaPackage| conda.replaced.iter().any(|old| same_build(old, package));
+    for package in conda.replaced.iter().filter(|old| !conda.packages.iter().any(|package| same_build(old, package))) {
         text.push_str(&format!("-{}-{}-{}\n", package.name, package.version, package.build));
     }
-    for package in &conda.packages {
+    for package in conda.packages.iter().filter(|package| !is_replaced(package)) {
         let channel = package.channel.trim_end_matches('/');
         let channel = channel.strip_prefix(ALIAS).unwrap_or(channel);
         text.push_str(&format!("+{channel}/{}::{}\n", package.subdir, package.record_name()));
@@ -46,6 +48,10 @@ fn text(conda: &lock::Conda, earlier: &str) -> String {
         text.push_str(&format!("# update specs: [{}]\n", specs.join(", ")));
     }
     text
+}
+
+fn same_build(old: &lock::ReplacedPackage, package: &lock::CondaPackage) -> bool {
+    old.name == package.name && old.version == package.version && old.build == package.build
 }
 
 /// A text as a literal of Python, which is what conda reads. mamba takes either quote, and knows no escapes.

@@ -12,7 +12,9 @@ use super::existing::ExistingPackage;
 use super::http::Transport;
 use super::package::Environment;
 use super::place::Place;
+use super::removal::Removal;
 use super::request::{self, Request};
+use super::settled::settled;
 use super::solve::{Question, Unsolved, solve};
 use super::{channel, contents, entry, explain, repodata, virtual_packages};
 use crate::description::{Conda as Wanted, Description};
@@ -83,7 +85,11 @@ impl Locking<'_> {
             }
             None => self.solved(virtual_packages).await?,
         };
-        Ok(PackageRecord::sort_topologically(records))
+        let as_the_base_says = |record: RepoDataRecord| match self.existing_of(&record.package_record.name) {
+            Some(existing) if same_package(&existing.record, &record) => existing.record.clone(),
+            _ => record,
+        };
+        Ok(PackageRecord::sort_topologically(records.into_iter().map(as_the_base_says).collect()))
     }
 
     /// Solves. The channels are first asked for what matches the specs; where that gives no answer, for all that they name, so that the explanation
@@ -114,12 +120,10 @@ impl Locking<'_> {
         let names = asked.iter().chain(keeping.iter().filter(|_| update)).map(searched).collect();
         let candidates = repodata::candidates(&self.request.channels, names, &self.table(), &self.transport, self.world).await?;
         let mut preferred: Vec<_> = self.before.preferred().filter_map(|package| find(&candidates, package)).collect();
-        let kept = if update { Vec::new() } else { self.before.existing.iter().map(kept).collect() };
+        let mut kept = settled(self.before.existing);
         if update {
             let locked: BTreeSet<_> = preferred.iter().map(|record| record.package_record.name.clone()).collect();
-            preferred.extend(
-                self.before.existing.iter().map(|existing| &existing.record).filter(|record| !locked.contains(&record.package_record.name)).cloned(),
-            );
+            preferred.extend(kept.drain(..).filter(|record| !locked.contains(&record.package_record.name)));
         }
         let specs = asked.iter().cloned().chain(keeping).collect();
         Ok(Question { specs, asked: asked.len(), candidates, preferred, kept, virtual_packages })
@@ -150,13 +154,22 @@ impl Locking<'_> {
         self.before.existing.iter().find(|existing| existing.name() == name)
     }
 
+    /// Whether the modules of `noarch: python` packages lie elsewhere than with the base's Python. Those of the base are laid again then.
+    fn has_moved(&self, python: Option<&Python>) -> bool {
+        let before = self::python(self.before.existing.iter().map(|existing| &existing.record));
+        matches!((before, python), (Some(before), Some(now)) if before.site_packages != now.site_packages)
+    }
+
     /// The lock's entry: what the base has already is not laid, what it has otherwise is replaced.
     async fn entry(&self, records: Vec<RepoDataRecord>) -> Result<lock::Conda, Error> {
         let python = python(&records);
-        let laid: Vec<&RepoDataRecord> = records.iter().filter(|record| !self.before.has(record)).collect();
-        let stays = |existing: &&ExistingPackage| records.iter().any(|record| same_package(&existing.record, record));
+        let has_moved = self.has_moved(python.as_ref());
+        let is_relaid = |record: &RepoDataRecord| has_moved && record.package_record.noarch.is_python();
+        let stays = |existing: &&ExistingPackage| !is_relaid(&existing.record) && records.iter().any(|record| same_package(&existing.record, record));
         let (kept, replaced): (Vec<_>, Vec<_>) = self.before.existing.iter().partition(stays);
-        let laid = entry::laid(&laid, python.as_ref(), &kept, &replaced, &self.transport, self.world).await?;
+        let laid: Vec<&RepoDataRecord> = records.iter().filter(|record| is_relaid(record) || !self.before.has(record)).collect();
+        let removal = Removal::new(self.before.index, &self.wanted.prefix, &replaced)?;
+        let laid = entry::laid(&laid, python.as_ref(), &kept, &removal, &self.transport, self.world).await?;
         let environment = Environment { prefix: self.wanted.prefix.clone(), owner: self.wanted.owner, python, compiler: None };
         let contents = contents::read(&laid.packages, &laid.wanted, &environment, &self.transport, self.world).await?;
         Ok(lock::Conda {
@@ -189,16 +202,9 @@ fn find(candidates: &[RepoData], package: &CondaPackage) -> Option<RepoDataRecor
     candidates.iter().flat_map(|records| records.iter()).find(same).cloned()
 }
 
-/// A package of the base that stays. Whether the machine is right for it is not asked: it is there already.
-fn kept(existing: &ExistingPackage) -> RepoDataRecord {
-    let mut record = existing.record.clone();
-    record.package_record.depends.retain(|depend| !depend.starts_with("__"));
-    record
-}
-
 /// The Python of an environment.
-fn python(records: &[RepoDataRecord]) -> Option<Python> {
-    let python = &records.iter().find(|record| record.package_record.name.as_normalized() == "python")?.package_record;
+fn python<'a>(records: impl IntoIterator<Item = &'a RepoDataRecord>) -> Option<Python> {
+    let python = &records.into_iter().find(|record| record.package_record.name.as_normalized() == "python")?.package_record;
     let (major, minor) = python.version.version().as_major_minor()?;
     let site_packages = python.python_site_packages_path.clone().unwrap_or_else(|| format!("lib/python{major}.{minor}/site-packages"));
     Some(Python { version: python.version.to_string(), site_packages })

@@ -33,8 +33,10 @@ mod pixi;
 mod place;
 mod placement;
 mod record;
+mod removal;
 mod repodata;
 mod request;
+mod settled;
 mod solve;
 mod spool;
 #[cfg(any(test, feature = "testing"))]

@@ -257,7 +257,7 @@ impl Package {
     /// The paths that another package lays.
     fn left_out(&self, placement: &Placement<'_>) -> Result<BTreeSet<ImagePath>, PackageError> {
         let path = |text: &String| {
-            let path = ImagePath::parse(text).ok().filter(|path| placement.get(path).is_some_and(|placed| !placed.is_directory()));
+            let path = text.parse::<ImagePath>().ok().filter(|path| placement.get(path).is_some_and(|placed| !placed.is_directory()));
             path.ok_or_else(|| PackageError::Differs { what: "clobbered path", locked: text.clone(), found: "that it has none there".to_owned() })
         };
         self.locked.clobbered.iter().map(path).collect()

@@ -122,7 +122,7 @@ pub fn claims(placement: &Placement<'_>) -> Claims {
 /// Who lays what in a whole environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Owned {
-    /// By package, the final paths that it does not lay, sorted; packages that lay all they have are not in it.
+    /// By package, the final paths that it does not lay, as the lock has them, sorted; packages that lay all they have are not in it.
     pub clobbered: BTreeMap<String, Vec<String>>,
     /// By package, bytes of tar that what it lays comes to.
     pub laid_sizes: BTreeMap<String, u64>,
@@ -147,8 +147,11 @@ pub fn owners(packages: &[(&str, &PackageInfo)], python: Option<&Python>) -> Res
 
 /// Bytes of tar that a placement comes to without its clobbered paths.
 pub fn laid_size(placement: &Placement<'_>, clobbered: Option<&[String]>) -> u64 {
-    let left_out: BTreeSet<&[u8]> = clobbered.into_iter().flatten().map(String::as_bytes).collect();
-    placement.iter().filter(|(path, _)| !left_out.contains(path.as_bytes())).fold(0, |sum, (_, placed)| sum.saturating_add(placed.tar_size()))
+    let left_out: BTreeSet<&str> = clobbered.into_iter().flatten().map(String::as_str).collect();
+    placement
+        .iter()
+        .filter(|(path, _)| left_out.is_empty() || !left_out.contains(path.to_string().as_str()))
+        .fold(0, |sum, (_, placed)| sum.saturating_add(placed.tar_size()))
 }
 
 /// By package, the paths that a later one lays, sorted. The packages are in topological order.
@@ -165,7 +168,7 @@ pub fn clobbered(packages: &[(&str, Claims)]) -> Result<BTreeMap<String, Vec<Str
                 return Err(PackageError::DirectoryOrFile { first: other.to_owned(), second: (*package).to_owned(), path: path.to_string() });
             }
             if !is_directory {
-                clobbered.entry(other.to_owned()).or_default().push(text(path)?);
+                clobbered.entry(other.to_owned()).or_default().push(path.to_string());
             }
         }
     }
@@ -175,9 +178,4 @@ pub fn clobbered(packages: &[(&str, Claims)]) -> Result<BTreeMap<String, Vec<Str
     }
     clobbered.values_mut().for_each(|paths| paths.sort());
     Ok(clobbered)
-}
-
-/// The path as the lock has it.
-fn text(path: &ImagePath) -> Result<String, PackageError> {
-    String::from_utf8(path.as_bytes().to_vec()).map_err(|_| PackageError::path(path.as_bytes(), "is not UTF-8"))
 }

@@ -1,4 +1,4 @@
-//! What an update takes away from the base: paths of replaced packages that nothing lays again.
+//! What an update takes away from the base: paths of replaced packages that nothing lays again, and directories in which nothing is left.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,6 +9,18 @@ use crate::inputs::Inputs;
 use crate::layer::Entry;
 use crate::lock::{DirectoryRule, ReplacedPackage};
 use crate::plan::{Component, Laid, recipe};
+
+/// Paths of the base's environment in `prefix` that are no more, or make way for what is laid there.
+///
+/// # Errors
+/// A path of the lock that leaves the prefix.
+pub fn gone(prefix: &ImagePath, replaced: &[ReplacedPackage]) -> Result<Vec<ImagePath>, InvalidPath> {
+    replaced.iter().flat_map(|package| package.removes.iter().chain(&package.makes_way)).map(|path| below(prefix, path)).collect()
+}
+
+fn below(prefix: &ImagePath, path: &str) -> Result<ImagePath, InvalidPath> {
+    prefix.join(path.parse::<ImagePath>()?.as_bytes())
+}
 
 /// The component of all whiteouts.
 #[derive(Serialize, Deserialize)]
@@ -23,7 +35,7 @@ impl Whiteouts {
     /// A path of the lock that leaves the prefix.
     pub fn new(prefix: &ImagePath, replaced: &[ReplacedPackage]) -> Result<Option<Self>, InvalidPath> {
         let removed = replaced.iter().flat_map(|package| &package.removes);
-        let mut paths: Vec<_> = removed.map(|path| prefix.join(path)).collect::<Result<_, _>>()?;
+        let mut paths: Vec<_> = removed.map(|path| below(prefix, path)).collect::<Result<_, _>>()?;
         paths.sort_unstable();
         paths.dedup();
         Ok((!paths.is_empty()).then_some(Whiteouts { paths }))
@@ -44,7 +56,8 @@ impl Component for Whiteouts {
     }
 
     fn claims(&self) -> Vec<ImagePath> {
-        self.paths.clone()
+        // Others may lay what they like where something was taken away below them.
+        Vec::new()
     }
 
     fn recipe(&self) -> Option<Value> {

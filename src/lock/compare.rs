@@ -244,6 +244,8 @@ fn shown(input: &Input, other: Option<&Input>) -> String {
     let text = match (&input.version, &input.build) {
         (Some(version), _) if !same(|input| &input.version) => version.clone(),
         (Some(version), Some(build)) if !same(|input| &input.build) => format!("{version} {build}"),
+        // The same package, laid again in another place.
+        (Some(version), _) if other.is_some_and(|other| other.of_base != input.of_base) => version.clone(),
         _ => input.digest.map_or_else(|| "-".to_owned(), short),
     };
     if input.of_base { format!("{text} (base)") } else { text }

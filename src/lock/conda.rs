@@ -142,6 +142,9 @@ pub struct ReplacedPackage {
     pub version: String,
     /// Its build string.
     pub build: String,
-    /// What becomes a whiteout: paths of its record, and the record itself, that nothing lays again; relative to the prefix, sorted.
+    /// What becomes a whiteout: paths of its record, and the record itself, that nothing lays again; relative to the prefix, sorted. Of a directory in
+    /// which nothing is left the directory alone, with `/` at its end.
     pub removes: Vec<String>,
+    /// Links to directories, and directories, where something else is laid; relative to the prefix, sorted.
+    pub makes_way: Vec<String>,
 }

@@ -101,6 +101,13 @@ impl DirectoryTable {
         self.rules.entry(path).or_insert(rule);
     }
 
+    /// Takes out what the base has at and below `path`.
+    pub fn forget(&mut self, path: &ImagePath) {
+        let path = self.resolve(path).unwrap_or_else(|_| path.clone());
+        self.rules.retain(|found, _| !found.starts_with(&path));
+        self.links.retain(|found, _| !found.starts_with(&path));
+    }
+
     /// Mode and owner of the directory at `path`, which holds no links.
     pub fn rule(&self, path: &ImagePath) -> DirectoryRule {
         if let Some(rule) = self.explicit(path) {
@@ -233,6 +240,16 @@ mod tests {
         assert_eq!(table.rule(&path("etc")), rule(0o755, 0, 0));
         assert_eq!(table.rule(&path("usr/bin")), rule(0o755, 0, 0));
         assert_eq!(table.rule(&path("opt/tool/x")), rule(0o755, 1000, 100));
+    }
+
+    #[test]
+    fn what_is_gone_counts_for_nothing() {
+        let mut table = table(&[("", rule(0o755, 0, 0)), ("opt/a/b", rule(0o700, 5, 6))], &[("lib", "usr/lib"), ("usr/lib/x", "../../opt/a")]);
+        table.forget(&path("lib/x"));
+        assert_eq!(table.resolve(&path("lib/x/b")).unwrap(), path("usr/lib/x/b"));
+        assert!(table.is_known_directory(&path("opt/a")));
+        table.forget(&path("opt/a"));
+        assert!(!table.is_known_directory(&path("opt/a")) && table.is_known_directory(&path("lib")));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Component, DirectoryTable, key};
 use crate::digest::Digest;
+use crate::image_path::ImagePath;
 use crate::lock::Directories;
 
 /// All components of an image, by the layer they belong to.
@@ -15,6 +16,8 @@ pub struct Components {
     pub rootfs: Option<Arc<dyn Component>>,
     /// What is taken away from the base, where something is.
     pub whiteouts: Option<Arc<dyn Component>>,
+    /// Paths of the base that are no more, or make way for something else: links and directories there count for nothing.
+    pub gone: Vec<ImagePath>,
     /// Conda packages and records in groups that are layers, each with its name, the lowest first.
     pub conda: Vec<(String, Vec<Arc<dyn Component>>)>,
     /// The extensions, sorted by id.
@@ -70,7 +73,8 @@ pub fn layers_above_conda(extensions: usize, budget: usize) -> usize {
 impl Plan {
     /// Plans the layers of an image. `directories` is the base's table; `budget` the most layers that ours may be.
     pub fn new(components: Components, mut directories: DirectoryTable, budget: usize) -> Self {
-        let Components { rootfs, whiteouts, conda, extensions, extension_list, files, platform } = components;
+        let Components { rootfs, whiteouts, gone, conda, extensions, extension_list, files, platform } = components;
+        gone.iter().for_each(|path| directories.forget(path));
         let mut layers: Vec<(String, Vec<Arc<dyn Component>>)> = Vec::new();
         layers.extend(rootfs.map(|component| (component.name(), vec![component])));
         layers.extend(whiteouts.map(|component| (component.name(), vec![component])));

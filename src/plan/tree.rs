@@ -142,7 +142,7 @@ impl Builder<'_> {
             if let Some(rule) = self.directories.explicit(&place) {
                 (entry.mode, entry.uid, entry.gid) = (rule.mode, rule.uid, rule.gid);
             }
-        } else if self.directories.is_known_directory(&place) {
+        } else if !matches!(entry.node, Node::Whiteout) && self.directories.is_known_directory(&place) {
             let directory = self.directories.resolve_directory(&place).unwrap_or_else(|_| place.clone());
             return Err(Conflict::OverDirectory { path, directory, component: component.name() });
         }

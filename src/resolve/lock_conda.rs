@@ -24,12 +24,13 @@ pub async fn lock_conda(
 ) -> Result<Option<Conda>, Error> {
     let Some(asked) = &description.conda else { return Ok(None) };
     let update = |name: &str| update.asks_for(&[CONDA, name]);
-    let before = Before { old, update: &update, base, existing: &[] };
+    let unread = Index::default();
+    let before = Before { old, update: &update, base, index: &unread, existing: &[] };
     if conda::is_kept(description, directory, &before)? {
         return conda::lock(description, directory, &before, world).await;
     }
     let index: Index = lock_base::index(description, directory, base, world).await?;
     let existing = existing::packages(&index, &asked.prefix)?;
-    let locked = conda::lock(description, directory, &Before { existing: &existing, ..before }, world).await?;
+    let locked = conda::lock(description, directory, &Before { index: &index, existing: &existing, ..before }, world).await?;
     Ok(locked.map(|locked| Conda { history: existing::history(&index, &asked.prefix), ..locked }))
 }

@@ -79,7 +79,13 @@ fn locked(packages: Vec<CondaPackage>) -> Conda {
         activation_scripts: Vec::new(),
         history: Vec::new(),
         packages,
-        replaced: vec![ReplacedPackage { name: "a".to_owned(), version: "0.9".to_owned(), build: "1".to_owned(), removes: Vec::new() }],
+        replaced: vec![ReplacedPackage {
+            name: "a".to_owned(),
+            version: "0.9".to_owned(),
+            build: "1".to_owned(),
+            removes: Vec::new(),
+            makes_way: Vec::new(),
+        }],
     }
 }
 

@@ -14,6 +14,7 @@ use super::before::Before;
 use super::credentials::Credentials;
 use super::existing::ExistingPackage;
 use super::locking::lock_with;
+use crate::base::Index;
 use crate::description::{self, Conda, CondaSource, Description, Existing, Spanned};
 use crate::error::Error;
 use crate::image_path::ImagePath;
@@ -36,6 +37,7 @@ struct Bench {
     cancelled: AtomicBool,
     old: Option<Lock>,
     update: Vec<&'static str>,
+    index: Index,
     existing: Vec<ExistingPackage>,
     glibc: Option<&'static str>,
     credentials: Credentials,
@@ -60,6 +62,7 @@ impl Bench {
             cancelled: AtomicBool::new(false),
             old: None,
             update: Vec::new(),
+            index: Index::default(),
             existing: Vec::new(),
             glibc: Some("2.36"),
             credentials: Credentials::none(),
@@ -89,7 +92,7 @@ impl Bench {
     async fn lock(&self, description: &Description) -> Result<lock::Conda, Error> {
         let base = self.base();
         let update = |name: &str| self.update.contains(&name) || self.update.contains(&"*");
-        let before = Before { old: self.old.as_ref(), update: &update, base: &base, existing: &self.existing };
+        let before = Before { old: self.old.as_ref(), update: &update, base: &base, index: &self.index, existing: &self.existing };
         let credentials = self.credentials.clone();
         let world = self.world();
         Ok(lock_with(description, self.directory.path(), &before, &world, || Ok(credentials)).await?.unwrap())

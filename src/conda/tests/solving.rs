@@ -3,9 +3,14 @@
 use super::*;
 use crate::base::index::{Attributes, Entry, File, Node};
 use crate::error::Kind;
+use crate::plan::Component;
 
 fn small(bench: &Bench) -> TestChannel {
-    let packages = [
+    small_without(bench, "")
+}
+
+fn small_without(bench: &Bench, name: &str) -> TestChannel {
+    let mut packages = vec![
         TestPackage::new("python", "3.11.9").depends(&["__glibc >=2.17"]),
         TestPackage::new("python", "3.12.4").depends(&["__glibc >=2.17"]),
         TestPackage::new("attrs", "23.1").noarch("python").depends(&["python >=3.8"]),
@@ -14,6 +19,7 @@ fn small(bench: &Bench) -> TestChannel {
         TestPackage::new("gpu", "1.0").depends(&["__cuda >=12"]),
         TestPackage::new("modern", "1.0").depends(&["__glibc >=2.39"]),
     ];
+    packages.retain(|package| package.name != name);
     TestChannel::write(bench.path("channel"), &packages)
 }
 
@@ -140,8 +146,10 @@ fn the_same_question_has_the_same_answer() {
     assert_eq!(versions(&first), versions(&second));
 }
 
-/// A base's environment of these packages, each with a file of its own and one that all have.
-fn existing(bench: &Bench, conda: &lock::Conda) -> Vec<ExistingPackage> {
+/// Gives the base an environment of these packages, each with a file of its own, one in a directory of its own, and one that all have.
+fn lay_in_base(bench: &mut Bench, conda: &lock::Conda) {
+    let attributes = Attributes { mode: 0o644, uid: 0, gid: 0, mtime: 0 };
+    let prefix = ImagePath::literal("opt/conda");
     let record = |package: &lock::CondaPackage| {
         let text = std::fs::read_to_string(bench.path("channel").join(&package.subdir).join("repodata.json")).unwrap();
         let index: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -149,14 +157,15 @@ fn existing(bench: &Bench, conda: &lock::Conda) -> Vec<ExistingPackage> {
         record["fn"] = package.file_name().into();
         record["url"] = package.url.as_str().into();
         record["channel"] = package.channel.as_str().into();
-        record["files"] = serde_json::json!([format!("share/{}.txt", package.name), format!("old/{}", package.name), "share/common"]);
+        let files = [format!("share/{}.txt", package.name), format!("old/{}/file", package.name), "share/common".to_owned()];
+        record["files"] = serde_json::json!(files);
         let packed = zstd::encode_all(record.to_string().as_bytes(), 3).unwrap();
-        let attributes = Attributes { mode: 0o644, uid: 0, gid: 0, mtime: 0 };
-        let path = ImagePath::parse(format!("opt/conda/conda-meta/{}.json", package.record_name())).unwrap();
-        (path, Entry { attributes, node: Node::File(File { packed: Some(packed.into()), ..File::default() }) })
+        let record = (format!("conda-meta/{}.json", package.record_name()), File { packed: Some(packed.into()), ..File::default() });
+        files.map(|path| (path, File::default())).into_iter().chain([record])
     };
-    let index = conda.packages.iter().map(record).collect();
-    crate::conda::existing::packages(&index, &ImagePath::literal("opt/conda")).unwrap()
+    let entry = |(path, file): (String, File)| (prefix.join(path).unwrap(), Entry { attributes, node: Node::File(file) });
+    bench.index = conda.packages.iter().flat_map(record).map(entry).collect();
+    bench.existing = crate::conda::existing::packages(&bench.index, &prefix).unwrap();
 }
 
 #[test]
@@ -166,7 +175,7 @@ fn packages_of_the_base_stay_or_change_as_asked() {
     let declared = |conda: &mut Conda| conda.cuda = Some(Spanned { value: "12.4".to_owned(), span: 0..0 });
     let base = bench.locked(&with(asking(&["./channel"], &["python 3.11.*", "attrs", "gpu"]), declared));
     // One of them asks for a machine that nobody declares now: it stays all the same.
-    bench.existing = existing(&bench, &base);
+    lay_in_base(&mut bench, &base);
     let keep = asking(&["./channel"], &["scrapy"]);
     let conda = bench.locked(&keep);
     assert_eq!(versions(&conda), ["scrapy 2.11.0"]);
@@ -177,10 +186,39 @@ fn packages_of_the_base_stay_or_change_as_asked() {
     let conda = bench.locked(&update(&["scrapy"]));
     assert_eq!((versions(&conda), conda.replaced.len()), (vec!["scrapy 2.11.0".to_owned()], 0));
     let conda = bench.locked(&update(&["scrapy", "python 3.12.*"]));
-    assert_eq!(versions(&conda), ["python 3.12.4", "scrapy 2.11.0"]);
-    assert_eq!((conda.replaced[0].name.as_str(), conda.replaced[0].version.as_str()), ("python", "3.11.9"));
-    // `share/python.txt` is laid again, `share/common` is attrs' too.
-    assert_eq!(conda.replaced[0].removes, ["conda-meta/python-3.11.9-h1_0.json", "old/python"]);
+    // attrs is Python's: it is laid again where the new one finds it.
+    assert_eq!(versions(&conda), ["attrs 23.1", "python 3.12.4", "scrapy 2.11.0"]);
+    let replaced: Vec<_> = conda.replaced.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
+    assert_eq!(replaced, [("attrs", "23.1"), ("python", "3.11.9")]);
+    // `share/python.txt` is laid again, `share/common` is gpu's too.
+    assert_eq!(conda.replaced[0].removes, ["old/attrs/"]);
+    assert_eq!(conda.replaced[1].removes, ["conda-meta/python-3.11.9-h1_0.json", "old/python/"]);
+    let shown = crate::conda::history(&conda, (0, 0), "").unwrap().recipe().unwrap().to_string();
+    assert!(shown.contains("+") && !shown.contains("attrs-23.1"), "what only moved neither came nor went: {shown}");
+}
+
+#[test]
+fn a_base_at_odds_with_itself_can_be_added_to() {
+    let mut bench = Bench::new();
+    let mut channel = small(&bench);
+    let declared = |conda: &mut Conda| conda.cuda = Some(Spanned { value: "12.4".to_owned(), span: 0..0 });
+    let base = bench.locked(&with(asking(&["./channel"], &["python 3.11.*", "attrs", "old-tool", "gpu"]), declared));
+    channel.patch("attrs", |record| {
+        record["depends"] = serde_json::json!(["python >=3.8", "gpu >=99", "modern >=2", "not [a spec", "__cuda >=99", "lost"]);
+        record["constrains"] = serde_json::json!(["python <3", "old-tool 7.*", "(", "__glibc >=99"]);
+    });
+    lay_in_base(&mut bench, &base);
+    // What the base has need not be in the channel any more.
+    small_without(&bench, "old-tool");
+    for existing in [Existing::Keep, Existing::Update] {
+        let asked = |specs: &[&str]| with(asking(&["./channel"], specs), |conda| conda.existing = existing);
+        let conda = bench.locked(&asked(&["scrapy"]));
+        assert_eq!((versions(&conda), conda.replaced.len()), (vec!["scrapy 2.11.0".to_owned()], 0));
+    }
+    // What it asks of packages that it does not have binds those that come.
+    bench.glibc = Some("2.39");
+    let error = bench.refused(&asking(&["./channel"], &["modern"]));
+    assert!(error.contains("modern") && error.contains("attrs"), "{error}");
 }
 
 #[test]

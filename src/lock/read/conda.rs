@@ -76,12 +76,14 @@ struct PackageForm {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ReplacedForm {
     name: Spanned<String>,
     version: Spanned<String>,
     build: Spanned<String>,
     removes: Vec<Spanned<String>>,
+    #[serde(default)]
+    makes_way: Vec<Spanned<String>>,
 }
 
 impl CondaForm {
@@ -172,7 +174,14 @@ impl PackageForm {
 
 impl ReplacedForm {
     fn package(self) -> Result<ReplacedPackage, Wrong> {
-        Ok(ReplacedPackage { name: word(self.name)?, version: word(self.version)?, build: word(self.build)?, removes: paths(self.removes)? })
+        let removes = self.removes.into_iter().map(removed).collect::<Result<_, _>>()?;
+        Ok(ReplacedPackage {
+            name: word(self.name)?,
+            version: word(self.version)?,
+            build: word(self.build)?,
+            removes,
+            makes_way: paths(self.makes_way)?,
+        })
     }
 }
 
@@ -238,6 +247,14 @@ fn path(text: Spanned<String>) -> Result<String, Wrong> {
         Ok(path) if !path.is_root() && path.to_string() == *text.get_ref() => Ok(text.into_inner()),
         _ => Err(wrong("this is not a path below the prefix", text.span())),
     }
+}
+
+/// A path below the prefix, or with `/` at its end a directory there.
+fn removed(text: Spanned<String>) -> Result<String, Wrong> {
+    let span = text.span();
+    let text = text.into_inner();
+    let plain = Spanned::new(span, text.strip_suffix('/').unwrap_or(&text).to_owned());
+    path(plain).map(|_| text)
 }
 
 fn variables(variables: Spanned<BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, Wrong> {

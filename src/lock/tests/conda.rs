@@ -73,9 +73,16 @@ pub(super) fn sample() -> Conda {
                 name: "numpy".to_owned(),
                 version: "1.26.4".to_owned(),
                 build: "py312_0".to_owned(),
-                removes: vec!["conda-meta/numpy-1.26.4-py312_0.json".to_owned(), "lib/python3.12/site-packages/numpy/old.py".to_owned()],
+                removes: vec!["conda-meta/numpy-1.26.4-py312_0.json".to_owned(), "lib/python3.12/site-packages/numpy/old/".to_owned()],
+                makes_way: Vec::new(),
             },
-            ReplacedPackage { name: "numpy-base".to_owned(), version: "1.26.4".to_owned(), build: "0".to_owned(), removes: Vec::new() },
+            ReplacedPackage {
+                name: "numpy-base".to_owned(),
+                version: "1.26.4".to_owned(),
+                build: "0".to_owned(),
+                removes: Vec::new(),
+                makes_way: vec!["lib/link".to_owned()],
+            },
         ],
     }
 }
@@ -190,8 +197,11 @@ pub(super) fn any_conda() -> impl Strategy<Value = Conda> {
     let variables = btree_map("[A-Z_][A-Z0-9_]{0,5}", "[^\0]{0,9}", 0..3);
     let packages = btree_map(any_word(), any_package(), 0..3)
         .prop_map(|packages| packages.into_iter().map(|(name, package)| CondaPackage { name, ..package }).collect());
-    let replaced = btree_map(any_word(), (any_word(), any_word(), any_paths()), 0..3).prop_map(|packages| {
-        packages.into_iter().map(|(name, (version, build, removes))| ReplacedPackage { name, version, build, removes }).collect()
+    let replaced = btree_map(any_word(), (any_word(), any_word(), any_paths(), any_paths()), 0..3).prop_map(|packages| {
+        packages
+            .into_iter()
+            .map(|(name, (version, build, removes, makes_way))| ReplacedPackage { name, version, build, removes, makes_way })
+            .collect()
     });
     let history = vec("[=#][^\n\r\0]{0,9}", 0..3);
     let facts = (option::of(python), option::of(editor), variables, any_paths(), history);

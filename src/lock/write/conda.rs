@@ -80,6 +80,7 @@ fn write_replaced(out: &mut String, package: &ReplacedPackage) {
     text(out, "version", &package.version);
     text(out, "build", &package.build);
     list(out, "removes", package.removes.iter());
+    some(out, "makes-way", &package.makes_way);
 }
 
 /// A list that is left out where it is empty.
