@@ -118,7 +118,7 @@ impl Filter {
     pub(super) fn is_marked(&self, children: &BTreeMap<Box<[u8]>, Child>) -> bool {
         match &self.interest {
             Interest::Patterns { marks, .. } => marks.iter().any(|mark| matches!(children.get(mark.as_bytes()), Some(Child::Directory(_)))),
-            Interest::Everything { .. } => true,
+            Interest::Everything { .. } | Interest::Survey { .. } => true,
         }
     }
 
