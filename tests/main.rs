@@ -16,7 +16,7 @@ mod conda_trees;
 mod entrypoint;
 mod extension;
 mod extension_origins;
-mod frontend_docker;
+mod frontend;
 mod json_schema;
 mod language_documents;
 mod layer_memory;

@@ -13,6 +13,7 @@ use crate::gateway::{Gateway, ResolvedImage, target_platform};
 use crate::llb::{Edge, Graph, VertexOptions};
 use crate::messages::ResolveImageConfig;
 use crate::options::Options;
+use crate::session::Session;
 
 /// The base of an image.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,38 @@ pub struct Base {
 enum BaseSource {
     Registry { reference: String, mode: Option<String> },
     Layout { reference: String, store: String, session: String },
+}
+
+impl BaseSource {
+    fn reference(&self) -> &str {
+        let (BaseSource::Registry { reference, .. } | BaseSource::Layout { reference, .. }) = self;
+        reference
+    }
+}
+
+/// Looks up an image in the client's layout `store`; gives its config too.
+async fn in_layout(store: &str, digest: &Digest, session: &Session) -> Result<(BaseSource, Vec<u8>), Error> {
+    let reference = format!("docker.io/library/base@{digest}");
+    let of_session = session.options.session.clone();
+    let asked = ResolveImageConfig { resolver: 1, session: of_session.clone(), store: store.to_owned(), ..request(reference.clone(), None) };
+    let config = session.gateway.resolve_image(&asked).await?.config;
+    Ok((BaseSource::Layout { reference, store: store.to_owned(), session: of_session }, config))
+}
+
+/// Looks up an image in a registry, in its mirrors first; gives its config too.
+async fn in_registry(reference: &Reference, session: &Session) -> Result<(BaseSource, Vec<u8>), Error> {
+    let mode = session.options.get("image-resolve-mode").filter(|mode| *mode != "default").map(str::to_owned);
+    let mut failed = None;
+    for (registry, repository) in session.config.mirrors.of_repository(reference.registry(), reference.repository()) {
+        let moved = reference.relocated(&registry, &repository);
+        let reference = moved.map_err(|error| Error::input(Problem::new(format!("a mirror is no place for {reference}: {error}"))))?.to_string();
+        match session.gateway.resolve_image(&request(reference.clone(), mode.as_deref())).await {
+            Ok(ResolvedImage { config, .. }) => return Ok((BaseSource::Registry { reference, mode }, config)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    // There is always a place to try.
+    Err(failed.map_or_else(|| Error::input(Problem::new(format!("{reference} is nowhere"))), Error::from))
 }
 
 /// What a named context puts in the base's place.
@@ -102,7 +135,7 @@ pub fn familiar(reference: &Reference) -> String {
 
 fn request(reference: String, mode: Option<&str>) -> ResolveImageConfig {
     ResolveImageConfig {
-        log_name: format!("load the config of {reference}"),
+        log_name: format!("[internal] load the config of {reference}"),
         reference,
         platform: Some(target_platform()),
         mode: mode.unwrap_or("default").to_owned(),
@@ -115,27 +148,14 @@ impl Base {
     ///
     /// # Errors
     /// An image that is not there, not the locked one, or of a kind that BuildKit cannot read.
-    pub async fn resolve(
-        description: &Description,
-        lock: &Lock,
-        replacement: Option<&Replacement>,
-        gateway: &Gateway,
-        options: &Options,
-    ) -> Result<Self, Error> {
+    pub async fn resolve(description: &Description, lock: &Lock, replacement: Option<&Replacement>, session: &Session) -> Result<Self, Error> {
         let Some(digest) = lock.base.digest else { return Ok(Base::default()) };
         let at_base = |problem: Problem| Error::input(problem.at(&description.source, description.base.span.clone()).label("the base"));
-        let (source, asked) = match (&description.base.value, replacement) {
+        let (source, config) = match (&description.base.value, replacement) {
             (ImageSource::RootFs { .. } | ImageSource::Scratch, _) => return Ok(Base::default()),
-            (_, Some(Replacement::Layout { store, digest })) => {
-                let reference = format!("docker.io/library/base@{digest}");
-                let asked =
-                    ResolveImageConfig { resolver: 1, session: options.session.clone(), store: store.clone(), ..request(reference.clone(), None) };
-                (BaseSource::Layout { reference, store: store.clone(), session: options.session.clone() }, asked)
-            }
+            (_, Some(Replacement::Layout { store, digest })) => in_layout(store, digest, session).await?,
             (_, Some(Replacement::Image(reference))) | (ImageSource::Registry(reference), None) => {
-                let reference = reference.with_digest(digest).to_string();
-                let mode = options.get("image-resolve-mode").filter(|mode| *mode != "default").map(str::to_owned);
-                (BaseSource::Registry { reference: reference.clone(), mode: mode.clone() }, request(reference, mode.as_deref()))
+                in_registry(&reference.with_digest(digest), session).await?
             }
             (other, None) => {
                 let problem = Problem::new(format!("the base `{other}` lies in a form that BuildKit does not read"));
@@ -144,8 +164,7 @@ impl Base {
                 )));
             }
         };
-        let ResolvedImage { config, .. } = gateway.resolve_image(&asked).await?;
-        let unreadable = |why: String| at_base(Problem::new(format!("the config of the base {} cannot be used: {why}", asked.reference)));
+        let unreadable = |why: String| at_base(Problem::new(format!("the config of the base {} cannot be used: {why}", source.reference())));
         let config: Map<String, Value> = serde_json::from_slice(&config).map_err(|error| unreadable(error.to_string()))?;
         let architecture = config.get("architecture").and_then(Value::as_str).unwrap_or_default();
         if architecture != contract::ARCHITECTURE {
@@ -154,6 +173,14 @@ impl Base {
         let diff_ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).cloned().unwrap_or_default();
         let diff_ids = serde_json::from_value(diff_ids).map_err(|error| unreadable(format!("its diff ids are none: {error}")))?;
         Ok(Base { source: Some(source), config, diff_ids })
+    }
+
+    /// Its reference, with a digest, where it lies in a registry.
+    pub fn in_registry(&self) -> Option<&str> {
+        match self.source.as_ref()? {
+            BaseSource::Registry { reference, .. } => Some(reference),
+            BaseSource::Layout { .. } => None,
+        }
     }
 
     /// The base's config with its history as it stands in the image's, of whose items the last `ours` are no longer the base's. BuildKit's exporter

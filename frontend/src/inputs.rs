@@ -67,7 +67,8 @@ impl Inputs {
             all.extend(entry.map(|entry| (entry.sha256, Input { place: Place::Url(url.clone()), range: range(&file.span) })));
         }
         for package in lock.conda.iter().flat_map(|conda| &conda.packages) {
-            all.insert(package.sha256, Input { place: Place::Url(package.url.clone()), range: None });
+            let range = description.conda.as_ref().and_then(|conda| range(&conda.span));
+            all.insert(package.sha256, Input { place: Place::Url(package.url.clone()), range });
         }
         Ok(Inputs(all))
     }
@@ -83,29 +84,45 @@ impl Inputs {
     /// An input that nobody knows, or whose URL BuildKit cannot fetch.
     pub fn mount(&self, digest: &Digest, graph: &mut Graph, folder: Option<&Edge>, session: &Session) -> Result<Mounted, Error> {
         let unknown = || Error::input(Problem::new(format!("the lock says nothing of the input {digest}")).help("run `byoi lock`"));
-        let Input { place, range } = self.0.get(digest).ok_or_else(unknown)?;
-        match place {
+        match &self.0.get(digest).ok_or_else(unknown)?.place {
             Place::Folder(path) => {
                 let edge = folder.cloned().ok_or_else(unknown)?;
                 Ok(Mounted::Input { edge, selector: format!("/{path}"), at: format!("{}/{}", step::input_directory(digest), step::INPUT_FILE) })
             }
             Place::Url(url) => {
-                if !matches!(url.scheme(), "http" | "https") {
-                    let problem = Problem::new(format!("BuildKit cannot fetch {url}: it knows http and https"));
-                    return Err(Error::input(problem.help("build with the command, `byoi build`")));
-                }
-                let name = url.path_segments().and_then(|mut segments| segments.next_back()).filter(|name| !name.is_empty());
-                let options = VertexOptions { range: range.clone(), ..session.vertex(format!("fetch {}", name.unwrap_or(url.as_str()))) };
-                let attributes = BTreeMap::from([
-                    ("http.checksum".to_owned(), digest.to_string()),
-                    ("http.filename".to_owned(), step::INPUT_FILE.to_owned()),
-                    ("http.perm".to_owned(), "0644".to_owned()),
-                ]);
-                let capabilities = ["source.http", "source.http.checksum", "source.http.perm"];
-                let edge = graph.source(url.to_string(), attributes, options, &capabilities);
+                let edge = self.source(digest, url, graph, session)?;
                 Ok(Mounted::Input { edge, selector: String::new(), at: step::input_directory(digest) })
             }
         }
+    }
+
+    /// The source of a foreign input; none for a local one.
+    ///
+    /// # Errors
+    /// An input whose URL BuildKit cannot fetch.
+    pub fn foreign(&self, digest: &Digest, graph: &mut Graph, session: &Session) -> Result<Option<Edge>, Error> {
+        match self.0.get(digest).map(|input| &input.place) {
+            Some(Place::Url(url)) => self.source(digest, url, graph, session).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn source(&self, digest: &Digest, url: &Url, graph: &mut Graph, session: &Session) -> Result<Edge, Error> {
+        // BuildKit tries one place for a source: the one that the command would try first.
+        let place = session.config.mirrors.of_url(url).into_iter().next().unwrap_or_else(|| url.clone());
+        if !matches!(place.scheme(), "http" | "https") {
+            let problem = Problem::new(format!("BuildKit cannot fetch {place}: it knows http and https"));
+            return Err(Error::input(problem.help("build with the command, `byoi build`")));
+        }
+        let name = url.path_segments().and_then(|mut segments| segments.next_back()).filter(|name| !name.is_empty());
+        let options = VertexOptions { range: self.range(digest), ..session.vertex(format!("fetch {}", name.unwrap_or(url.as_str()))) };
+        let attributes = BTreeMap::from([
+            ("http.checksum".to_owned(), digest.to_string()),
+            ("http.filename".to_owned(), step::INPUT_FILE.to_owned()),
+            ("http.perm".to_owned(), "0644".to_owned()),
+        ]);
+        let capabilities = ["source.http", "source.http.checksum", "source.http.perm"];
+        Ok(graph.source(place.to_string(), attributes, options, &capabilities))
     }
 }
 

@@ -8,7 +8,7 @@ use byoi::lock::{self, Lock, Stale};
 
 use crate::base::Replacement;
 use crate::gateway::Reference;
-use crate::llb::{Edge, Exec, Graph, Mounted, Network};
+use crate::llb::{Edge, Exec, Graph, Mounted};
 use crate::messages::Outcome;
 use crate::project::{self, Texts};
 use crate::session::{BINARY, Session};
@@ -156,9 +156,8 @@ fn vertex(session: &Session, texts: &Texts, description: &Description, graph: &m
     let mut mounts = vec![
         Mounted::Input { edge: description_edge, selector: String::new(), at: step::DESCRIPTION.to_owned() },
         Mounted::Scratch { at: step::TEMPORARY.to_owned() },
-        Mounted::Secret { id: "byoi-docker-config".to_owned(), at: format!("{}/config.json", step::DOCKER_CONFIG) },
-        Mounted::Secret { id: "byoi-config".to_owned(), at: step::CONFIG.to_owned() },
     ];
+    mounts.extend(session.secrets(graph));
     if let Some(old) = &texts.lock {
         let edge = graph.file(&format!("/{}", texts.lock_name), old.clone().into_bytes(), worker, session.vertex("[internal] the lock before"));
         mounts.push(Mounted::Input { edge, selector: String::new(), at: step::OLD_LOCK.to_owned() });
@@ -178,11 +177,7 @@ fn vertex(session: &Session, texts: &Texts, description: &Description, graph: &m
         env: step::environment(),
         out: step::OUT.to_owned(),
         mounts,
-        network: match session.options.get("force-network-mode") {
-            Some("host") => Network::Host,
-            Some("none") => Network::None,
-            _ => Network::Default,
-        },
+        network: session.options.network(),
         hosts: session.options.hosts(),
     };
     let base = Some(crate::diagnostics::range(&description.source, &description.base.span));

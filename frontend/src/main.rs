@@ -6,11 +6,14 @@
 mod base;
 mod build;
 mod diagnostics;
+mod drawing;
+mod fetching;
 mod folder;
 mod gateway;
 mod grpc;
 mod image;
 mod inputs;
+mod layout;
 mod llb;
 mod locking;
 mod messages;
@@ -24,6 +27,7 @@ mod subrequests;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,6 +53,9 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         [] => serve(),
         [step::LAYER] => step::lay(),
+        [step::PACK] => step::pack(),
+        [step::MANIFEST, reference] => step::manifest(reference),
+        [step::LAYOUT] => step::layout(),
         [step::LOCK, description, lock, project] => step::lock(description, lock, Path::new(project)),
         ["image", binary, certificates, destination] => pack(binary, certificates, destination),
         _ => {

@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::Path;
 
 use byoi::contract;
 use byoi::error::{Error, Fault, Kind};
+use byoi::user_config::UserConfig;
 use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::llb::Network;
+use crate::messages::CacheImport;
 
 /// The prefix of each option's variable; a number follows. The order of the numbers means nothing.
 const OPTION: &str = "BUILDKIT_FRONTEND_OPT_";
@@ -40,7 +46,7 @@ impl Fault for OptionError {
     fn help(&self) -> Option<String> {
         match self {
             OptionError::Platform(_) => Some("leave `--platform` out, or ask for linux/amd64".to_owned()),
-            OptionError::Target(_) => Some("the targets are `image` (the default) and `lock`".to_owned()),
+            OptionError::Target(_) => Some("the targets are `image` (the default), `lock` and `oci`".to_owned()),
             OptionError::Epoch(_) => None,
         }
     }
@@ -53,7 +59,12 @@ pub enum Target {
     Image,
     /// `byoi.lock`.
     Lock,
+    /// An OCI layout with our own compressed bytes, without the base's layers.
+    Layout,
 }
+
+/// The build argument that holds the user's configuration, for its mirrors.
+pub const CONFIG: &str = "BYOI_CONFIG";
 
 impl Options {
     /// Reads them out of variables.
@@ -125,6 +136,7 @@ impl Options {
         match self.get("target") {
             None | Some("image") => Ok(Target::Image),
             Some("lock") => Ok(Target::Lock),
+            Some("oci") => Ok(Target::Layout),
             Some(other) => Err(OptionError::Target(other.to_owned()).into()),
         }
     }
@@ -158,6 +170,37 @@ impl Options {
         let Some(text) = self.build_argument("SOURCE_DATE_EPOCH") else { return Ok(None) };
         let seconds = text.parse::<i64>().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
         Ok(Some(seconds.ok_or_else(|| OptionError::Epoch(text.to_owned()))?))
+    }
+
+    /// The user's configuration, as far as it says where else things are: the client's own file stays with the client.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn config(&self) -> Result<UserConfig, Error> {
+        self.build_argument(CONFIG).map_or_else(|| Ok(UserConfig::default()), |text| UserConfig::parse(CONFIG, text.to_owned(), Path::new("/")))
+    }
+
+    /// What steps with network may reach.
+    pub fn network(&self) -> Network {
+        match self.get("force-network-mode") {
+            Some("host") => Network::Host,
+            Some("none") => Network::None,
+            _ => Network::Default,
+        }
+    }
+
+    /// Caches that the client names.
+    pub fn cache_imports(&self) -> Vec<CacheImport> {
+        let of = |kind: &str, attributes| CacheImport { kind: kind.to_owned(), attributes };
+        let references = self.get("cache-from").into_iter().flat_map(|references| references.split(','));
+        let mut all: Vec<_> = references.map(|reference| of("registry", [("ref".to_owned(), reference.to_owned())].into())).collect();
+        let listed: Vec<Value> = self.get("cache-imports").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        for one in &listed {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let attributes = one["Attrs"].as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
+            all.push(of(one["Type"].as_str().unwrap_or_default(), attributes));
+        }
+        all
     }
 
     /// Names that the client resolves for steps: `--add-host`.
@@ -199,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn one_platform_and_two_targets() {
+    fn one_platform_and_three_targets() {
         for good in ["linux/amd64", "linux/amd64,linux/amd64/v1", ""] {
             options(&[&format!("platform={good}")]).check_platform().unwrap();
         }
@@ -213,6 +256,7 @@ mod tests {
             );
         }
         assert_eq!(options(&["target="]).target().unwrap(), Target::Image);
+        assert_eq!(options(&["target=oci"]).target().unwrap(), Target::Layout);
         assert!(options(&["target=builder"]).target().is_err());
     }
 

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use byoi::error::{Error, FileError, Problem};
 use byoi::reference::Reference;
+use byoi::user_config::UserConfig;
 
 use crate::folder::Folder;
 use crate::gateway::{Gateway, target_platform};
 use crate::llb::proto::Definition;
-use crate::llb::{Edge, Graph, VertexOptions};
+use crate::llb::{Edge, Graph, Mounted, VertexOptions};
 use crate::messages::ResolveImageConfig;
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::status::{CallFailed, code};
+use crate::step;
 use crate::wire::Message;
 
 /// Where the frontend's binary lies in its image.
@@ -20,12 +22,19 @@ pub const BINARY: &str = "/byoi-frontend";
 /// Where BuildKit 0.10 and newer puts the definition of the frontend's own image.
 const OWN_DEFINITION: &str = "/run/config/buildkit/metadata/frontend.bin";
 
+/// Secrets of the client: docker's `config.json`, and the user's configuration.
+pub const ACCOUNTS: &str = "byoi-docker-config";
+/// See [`ACCOUNTS`].
+pub const CONFIG: &str = "byoi-config";
+
 /// One build.
 pub struct Session {
     /// The daemon.
     pub gateway: Gateway,
     /// What the client asks for.
     pub options: Options,
+    /// Where else things are, as the client says.
+    pub config: UserConfig,
     /// Where the description lies.
     pub folder: Folder,
     /// The frontend's own image.
@@ -43,12 +52,28 @@ impl Session {
     pub async fn begin(gateway: Gateway, options: Options, work: PathBuf) -> Result<Self, Error> {
         let folder = Folder::find(&gateway, &options).await?;
         let tool = Tool::find(&gateway, &options, Path::new(OWN_DEFINITION)).await?;
-        Ok(Session { gateway, options, folder, tool, work })
+        let config = options.config()?;
+        Ok(Session { gateway, options, config, folder, tool, work })
     }
 
     /// Where local files are put.
     pub fn project(&self) -> PathBuf {
         self.work.join("project")
+    }
+
+    /// What a step with network may know of the client: accounts of registries, and the user's configuration. Steps ask for secrets that the client
+    /// may have; a configuration that is a build argument is none.
+    pub fn secrets(&self, graph: &mut Graph) -> Vec<Mounted> {
+        let accounts = Mounted::Secret { id: ACCOUNTS.to_owned(), at: format!("{}/config.json", step::DOCKER_CONFIG) };
+        let config = match self.options.build_argument(options::CONFIG) {
+            Some(text) => {
+                let name = self.vertex("[internal] the user's configuration");
+                let edge = graph.file("/config.toml", text.as_bytes().to_vec(), &self.gateway.worker, name);
+                Mounted::Input { edge, selector: "/config.toml".to_owned(), at: step::CONFIG.to_owned() }
+            }
+            None => Mounted::Secret { id: CONFIG.to_owned(), at: step::CONFIG.to_owned() },
+        };
+        vec![accounts, config]
     }
 
     /// Options of a vertex with this name.

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::diagnostics::{info_json, range, range_json};
 use crate::messages::{Detail, Outcome};
+use crate::options;
 use crate::project::{self, Texts};
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::status::{CallFailed, code};
 
 const DESCRIBE: &str = "frontend.subrequests.describe";
@@ -28,13 +29,20 @@ const ALL: [(&str, &str); 4] = [
 ];
 
 /// The build arguments that mean something.
-const ARGUMENTS: [(&str, &str); 2] =
-    [("BYOI_LOCKED", "1 makes a lock that is missing or stale an error"), ("SOURCE_DATE_EPOCH", "the image's time, in seconds since 1970")];
+const ARGUMENTS: [(&str, &str); 3] = [
+    ("BYOI_LOCKED", "1 makes a lock that is missing or stale an error"),
+    (options::CONFIG, "the text of a config.toml, for its mirrors"),
+    ("SOURCE_DATE_EPOCH", "the image's time, in seconds since 1970"),
+];
 
 /// The secrets that the step which makes a lock takes.
-const SECRETS: [&str; 2] = ["byoi-docker-config", "byoi-config"];
+const SECRETS: [&str; 2] = [session::ACCOUNTS, session::CONFIG];
 
-const TARGET_LIST: [(&str, &str); 2] = [("image", "The image"), ("lock", "byoi.lock alone, for `--output .`")];
+const TARGET_LIST: [(&str, &str); 3] = [
+    ("image", "The image"),
+    ("lock", "byoi.lock alone, for `--output .`"),
+    ("oci", "An OCI layout with byoi's own compressed bytes, without the base's layers, for `--output DIRECTORY`"),
+];
 
 /// Answers a question that the client asks instead of a build.
 ///

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::history::{self, HistoryItem};
@@ -14,7 +15,7 @@ use crate::digest::Digest;
 use crate::json;
 
 /// What a description adds to the base's config.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Additions {
     /// Variables of the description; `PATH` holds `$PATH` or `${PATH}` where the base's goes.
     pub env: BTreeMap<String, String>,

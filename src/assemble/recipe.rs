@@ -1,5 +1,5 @@
 //! A layer's recipe: a planned layer as data, so that it can be laid on another machine, by a process that has its inputs and local files and
-//! nothing else: no description, no lock, no network. It holds what the layer's key speaks of and no more, so it changes only with the layer.
+//! nothing else: no description, no lock, no network. It holds what decides the layer's bytes and no more, so it changes only with the layer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::store::Store;
 /// A planned layer as data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The layer's key.
-    pub key: Digest,
+    /// The key that the layer has in an image with these directories.
+    key: Digest,
     /// The layer's name.
     pub name: String,
     components: Vec<Value>,
@@ -55,7 +55,10 @@ impl Recipe {
             component.recipe().ok_or_else(|| Error::input(problem().help("build with the command, `byoi build`")))
         };
         let components = layer.components.iter().map(travel).collect::<Result<_, _>>()?;
-        Ok(Recipe { key: layer.key, name: layer.name.clone(), components, directories: layer.directories(directories) })
+        // What lies below it in other layers is part of its key, not of how it is laid: the recipe stays when it changes.
+        let directories = layer.directories(directories);
+        let key = PlannedLayer::new(layer.name.clone(), layer.components.clone(), &DirectoryTable::new(&directories)).key;
+        Ok(Recipe { key, name: layer.name.clone(), components, directories })
     }
 
     /// The bytes in which it travels: canonical JSON.

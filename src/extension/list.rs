@@ -200,6 +200,10 @@ impl Component for ExtensionList {
         claims
     }
 
+    fn lays_more(&self) -> bool {
+        false
+    }
+
     fn recipe(&self) -> Option<serde_json::Value> {
         recipe("extension-list", self)
     }

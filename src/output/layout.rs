@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use super::Written;
-use crate::assemble::Image;
+use crate::assemble::{Image, ImageLayer};
 use crate::digest::Digest;
 use crate::error::{Error, FileError, Problem};
 use crate::json;
@@ -29,9 +29,21 @@ const MAX_INDEX: u64 = 16 << 20;
 /// # Errors
 /// A directory that holds something else, a full disk, a base that cannot be read.
 pub async fn write(image: &Image, directory: &Path, tag: Option<&str>) -> Result<Written, Error> {
+    write_layers(image, |_| true, directory, tag).await
+}
+
+/// Writes the image without the base's layers: a layout that is whole once their blobs are put beside ours.
+///
+/// # Errors
+/// As [`write`].
+pub async fn write_own(image: &Image, directory: &Path) -> Result<Written, Error> {
+    write_layers(image, |layer| layer.built.is_some(), directory, None).await
+}
+
+async fn write_layers(image: &Image, wanted: impl Fn(&ImageLayer) -> bool, directory: &Path, tag: Option<&str>) -> Result<Written, Error> {
     let layout = Layout::open(directory)?;
     let mut written = Written::default();
-    for layer in &image.layers {
+    for layer in image.layers.iter().filter(|layer| wanted(layer)) {
         if layout.has(&layer.descriptor.digest, layer.descriptor.size) {
             continue;
         }

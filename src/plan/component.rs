@@ -45,6 +45,11 @@ pub trait Component: Send + Sync {
     /// Paths that the component is known to lay, for errors before any byte is read; the rest comes up when it is laid.
     fn claims(&self) -> Vec<ImagePath>;
 
+    /// Whether it may lay more than its claims and its own directories: what an archive or a directory holds comes up only when it is laid.
+    fn lays_more(&self) -> bool {
+        true
+    }
+
     /// Whether this is the base itself, a root filesystem: its entries are laid as they are, and the base's directories and links are theirs.
     fn is_base(&self) -> bool {
         false

@@ -74,6 +74,10 @@ impl Component for Fixed {
         self.files.iter().map(|(path, _)| path.clone()).collect()
     }
 
+    fn lays_more(&self) -> bool {
+        false
+    }
+
     fn recipe(&self) -> Option<Value> {
         recipe("fixed", self)
     }

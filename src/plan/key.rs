@@ -38,15 +38,29 @@ fn directory_part(components: &[Arc<dyn Component>], directories: &DirectoryTabl
 /// The places where components lie after the base's links, and every rule and link above or below them: all that their layer takes from the
 /// image's table.
 pub fn directories_of(components: &[Arc<dyn Component>], directories: &DirectoryTable) -> (BTreeSet<ImagePath>, Directories) {
-    let asked: BTreeSet<ImagePath> = components
-        .iter()
-        .flat_map(|component| component.claims().into_iter().chain(component.directories().into_iter().map(|(path, _)| path)))
-        .collect();
+    let asked = asked(components);
     let roots: BTreeSet<ImagePath> = asked.iter().map(|path| directories.resolve(path).unwrap_or_else(|_| path.clone())).collect();
     let touched = |path: &ImagePath| asked.iter().chain(&roots).any(|root| root.starts_with(path) || path.starts_with(root));
     let rules = directories.rules().filter(|(path, _)| touched(path)).map(|(path, rule)| (path.clone(), *rule)).collect();
     let links = directories.links().filter(|(path, _)| touched(path)).map(|(path, target)| (path.clone(), target.to_owned())).collect();
     (roots, Directories { rules, links })
+}
+
+/// The paths that components name.
+fn asked(components: &[Arc<dyn Component>]) -> BTreeSet<ImagePath> {
+    let own = |component: &Arc<dyn Component>| component.claims().into_iter().chain(component.directories().into_iter().map(|(path, _)| path));
+    components.iter().flat_map(own).collect()
+}
+
+/// What of [`directories_of`] decides how the components are laid: where all that they lay is known, nothing below them does.
+pub fn directories_needed(components: &[Arc<dyn Component>], directories: &DirectoryTable) -> Directories {
+    let (roots, mut needed) = directories_of(components, directories);
+    if components.iter().all(|component| !component.lays_more()) {
+        let asked: BTreeSet<ImagePath> = asked(components).into_iter().chain(roots).collect();
+        needed.rules.retain(|path, _| asked.iter().any(|root| root.starts_with(path)));
+        needed.links.retain(|path, _| asked.iter().any(|root| root.starts_with(path)));
+    }
+    needed
 }
 
 fn rule_text(rule: &DirectoryRule) -> String {

@@ -47,9 +47,9 @@ impl PlannedLayer {
         PlannedLayer { name, components, key }
     }
 
-    /// What the layer takes from the image's table of directories.
+    /// What of the image's table of directories decides how the layer is laid.
     pub fn directories(&self, table: &DirectoryTable) -> Directories {
-        key::directories_of(&self.components, table).1
+        key::directories_needed(&self.components, table)
     }
 }
 

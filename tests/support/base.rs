@@ -123,6 +123,14 @@ pub fn registry_with_base(layers: usize) -> TestRegistry {
 
 /// A VSIX of the extension in `tests/fixtures/hello-studio`.
 pub fn hello_vsix() -> Vec<u8> {
+    hello_vsix_of(HELLO_VERSION, "")
+}
+
+/// The version of [`hello_vsix`].
+const HELLO_VERSION: &str = "1.2.3";
+
+/// The same in another version, with a note in its README.
+pub fn hello_vsix_of(version: &str, note: &str) -> Vec<u8> {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hello-studio");
     let manifest = r#"<?xml version="1.0" encoding="utf-8"?>
 <PackageManifest Version="2.0.0" xmlns="http://schemas.microsoft.com/developer/vsx-schema/2011">
@@ -135,9 +143,10 @@ pub fn hello_vsix() -> Vec<u8> {
         zip.start_file(name, options).unwrap();
         zip.write_all(bytes).unwrap();
     };
-    add("extension.vsixmanifest", manifest.as_bytes());
+    add("extension.vsixmanifest", manifest.replace(HELLO_VERSION, version).as_bytes());
     for name in ["package.json", "extension.js", "themes/hello.json", "README.md"] {
-        add(&format!("extension/{name}"), &fs::read(fixture.join(name)).unwrap());
+        let text = fs::read_to_string(fixture.join(name)).unwrap() + if name == "README.md" { note } else { "" };
+        add(&format!("extension/{name}"), text.replace(HELLO_VERSION, version).as_bytes());
     }
     zip.finish().unwrap().into_inner()
 }

@@ -55,6 +55,11 @@ impl Workplace {
         fs::write(self.directory.path().join("config.toml"), text).unwrap();
     }
 
+    /// The user's configuration.
+    pub fn configuration(&self) -> String {
+        fs::read_to_string(self.directory.path().join("config.toml")).unwrap()
+    }
+
     /// Signs in at a registry, as `docker login` does without a helper.
     pub fn sign_in(&self, registry: &str, user: &str, password: &str) {
         use base64::Engine as _;

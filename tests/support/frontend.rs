@@ -144,7 +144,30 @@ impl Drop for Builder {
     }
 }
 
+/// How names of steps begin that start no program: look-ups, fetches, what the daemon writes by itself, and its exporter.
+const NO_PROGRAM: [&str; 11] = [
+    "[internal]",
+    "[auth]",
+    "base ",
+    "docker-image:",
+    "exporting ",
+    "fetch ",
+    "lay ",
+    "put the layers together",
+    "remove ",
+    "resolve image config",
+    "write ",
+];
+
 impl Progress {
+    /// Names of the programs that were run, sorted: whatever is not known to be something else.
+    pub fn programs(&self) -> Vec<&str> {
+        let others = |name: &&str| !NO_PROGRAM.iter().any(|begin| name.starts_with(begin));
+        let mut programs: Vec<_> = self.executed.iter().map(String::as_str).filter(others).collect();
+        programs.sort_unstable();
+        programs
+    }
+
     /// Reads `--progress plain`: `#4 NAME`, later `#4 CACHED` or `#4 DONE 0.1s`.
     fn read(text: String) -> Self {
         let mut names = std::collections::BTreeMap::new();

@@ -3,6 +3,8 @@
 mod graph;
 mod operations;
 pub mod proto;
+mod written;
 
 pub use graph::{Edge, Graph, VertexOptions};
 pub use operations::{Exec, Mounted, Network};
+pub use written::{Written, WrittenNode};

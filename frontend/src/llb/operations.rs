@@ -9,9 +9,9 @@ use super::proto::{
 use crate::wire::Many;
 
 /// The input or output that is no vertex: an empty directory, or nothing.
-const NONE: i64 = -1;
+pub(super) const NONE: i64 = -1;
 /// "As it is", of a mode or time.
-const KEEP: i64 = -1;
+pub(super) const KEEP: i64 = -1;
 /// Kinds of mounts.
 const SECRET: i64 = 1;
 
@@ -74,7 +74,7 @@ fn input(edge: &Edge) -> Input {
     Input { digest: edge.digest.clone(), index: edge.index }
 }
 
-fn first(digest: String) -> Edge {
+pub(super) fn first(digest: String) -> Edge {
     Edge { digest, index: 0 }
 }
 
@@ -156,14 +156,15 @@ impl Graph {
 
     /// A directory that holds one file.
     pub fn file(&mut self, path: &str, data: Vec<u8>, platform: &Platform, options: VertexOptions) -> Edge {
-        let mkfile = Some(MkFile { path: path.to_owned(), mode: 0o644, data, timestamp: 0 });
+        let mkfile = Some(MkFile { path: path.to_owned(), mode: 0o644, data, owner: None, timestamp: 0 });
         let action = FileAction { input: NONE, secondary_input: NONE, mkfile, ..FileAction::default() };
         let file = Some(FileOp { actions: Many(vec![action]) });
         first(self.on_worker(Vec::new(), platform, Op { file, ..Op::default() }, options, &["file.base"]))
     }
 
-    /// `base` with all of `layer` copied over it: one layer more.
-    pub fn copy_onto(&mut self, base: Option<&Edge>, layer: &Edge, platform: &Platform, options: VertexOptions) -> Edge {
+    /// `base` with all of `layer` copied over it: one layer more. Caches know what is copied by its content, to which times do not belong; so that a
+    /// layer with other times is another one, an action that does nothing names `key`, in which they have their part.
+    pub fn copy_onto(&mut self, base: &Edge, layer: &Edge, key: &str, platform: &Platform, options: VertexOptions) -> Edge {
         let copy = Some(Copy {
             src: "/".to_owned(),
             dest: "/".to_owned(),
@@ -173,11 +174,12 @@ impl Graph {
             timestamp: KEEP,
             ..Copy::default()
         });
-        let inputs: Vec<_> = base.into_iter().chain([layer]).map(input).collect();
-        let (base, layer) = if base.is_some() { (0, 1) } else { (NONE, 0) };
-        let action = FileAction { input: base, secondary_input: layer, copy, ..FileAction::default() };
-        let file = Some(FileOp { actions: Many(vec![action]) });
-        first(self.on_worker(inputs, platform, Op { file, ..Op::default() }, options, &["file.base"]))
+        let rm = Some(Rm { path: format!("/.byoi.key.{key}"), allow_not_found: true });
+        let copied = FileAction { input: 0, secondary_input: 1, output: NONE, copy, ..FileAction::default() };
+        // Two inputs, then the result of the first action.
+        let named = FileAction { input: 2, secondary_input: NONE, rm, ..FileAction::default() };
+        let file = Some(FileOp { actions: Many(vec![copied, named]) });
+        first(self.on_worker(vec![input(base), input(layer)], platform, Op { file, ..Op::default() }, options, &["file.base"]))
     }
 
     /// What a path of `from` holds, as a root of its own; unpacked if it is an archive and `unpack` says so.
@@ -218,7 +220,14 @@ impl Graph {
         first(self.on_worker(inputs, platform, Op { merge, ..Op::default() }, options, &["mergeop"]))
     }
 
-    fn on_worker(&mut self, inputs: Vec<Input>, platform: &Platform, operation: Op, options: VertexOptions, capabilities: &[&str]) -> String {
+    pub(super) fn on_worker(
+        &mut self,
+        inputs: Vec<Input>,
+        platform: &Platform,
+        operation: Op,
+        options: VertexOptions,
+        capabilities: &[&str],
+    ) -> String {
         let operation = Op { inputs: Many(inputs), platform: Some(platform.clone()), constraints: Some(Constraints::default()), ..operation };
         self.add(&operation, options, capabilities)
     }

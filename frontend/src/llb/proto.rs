@@ -28,11 +28,18 @@ messages! {
     SourceOp { 1 identifier: String, 2 attributes: BTreeMap<String, String> }
 
     FileOp { 2 actions: Many<FileAction> }
-    FileAction { 1 input: i64, 2 secondary_input: i64, 3 output: i64, 4 copy: Option<Copy>, 5 mkfile: Option<MkFile>, 7 rm: Option<Rm> }
+    FileAction {
+        1 input: i64, 2 secondary_input: i64, 3 output: i64, 4 copy: Option<Copy>, 5 mkfile: Option<MkFile>, 6 mkdir: Option<MkDir>,
+        7 rm: Option<Rm>,
+    }
     Copy {
         1 src: String, 2 dest: String, 4 mode: i64, 6 dir_copy_contents: bool, 7 attempt_unpack: bool, 8 create_dest_path: bool, 11 timestamp: i64,
     }
-    MkFile { 1 path: String, 2 mode: i64, 3 data: Vec<u8>, 5 timestamp: i64 }
+    MkFile { 1 path: String, 2 mode: i64, 3 data: Vec<u8>, 4 owner: Option<ChownOpt>, 5 timestamp: i64 }
+    MkDir { 1 path: String, 2 mode: i64, 4 owner: Option<ChownOpt>, 5 timestamp: i64 }
+    ChownOpt { 1 user: Option<UserOpt>, 2 group: Option<UserOpt> }
+    /// By number; Go's encoder writes the number of root too, which nobody here sends.
+    UserOpt { 2 by_id: i64 }
     Rm { 1 path: String, 2 allow_not_found: bool }
 
     MergeOp { 1 inputs: Many<MergeInput> }

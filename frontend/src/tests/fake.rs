@@ -90,6 +90,8 @@ pub struct Built {
     pub outcome: Result<(), CallFailed>,
     /// All calls: method and message.
     pub calls: Vec<(String, Vec<u8>)>,
+    /// Most graphs that were being evaluated at the same time.
+    pub most_at_once: usize,
 }
 
 impl Built {
@@ -141,9 +143,10 @@ pub fn build_at(fake: &Fake, options: &[(&str, &str)], work: &Path) -> Built {
     let options = Options::read(variables.chain([("BUILDKIT_SESSION_ID".into(), "session".into())]));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let calls = Arc::new(Mutex::new(Vec::new()));
+    let evaluating = Arc::new(Mutex::new(Evaluating::default()));
     let outcome = runtime.block_on(async {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
-        let serving = tokio::spawn(serve(fake.clone(), theirs, calls.clone()));
+        let serving = tokio::spawn(serve(fake.clone(), theirs, calls.clone(), evaluating.clone()));
         let work = work.to_owned();
         let built = async { crate::over(Connection::over(ours).await?, options, work).await };
         let outcome = tokio::time::timeout(Duration::from_secs(20), built).await.expect("the frontend ends");
@@ -153,17 +156,42 @@ pub fn build_at(fake: &Fake, options: &[(&str, &str)], work: &Path) -> Built {
     runtime.shutdown_background();
     let _ = std::fs::remove_dir_all(work);
     let calls = calls.lock().unwrap().clone();
-    Built { outcome, calls }
+    let most_at_once = evaluating.lock().unwrap().most;
+    Built { outcome, calls, most_at_once }
+}
+
+/// Graphs that are being evaluated.
+#[derive(Default)]
+struct Evaluating {
+    now: usize,
+    most: usize,
+}
+
+/// How long the evaluation of a graph takes, so that some go on at the same time.
+const EVALUATION: Duration = Duration::from_millis(5);
+
+async fn evaluate(method: &str, message: &[u8], evaluating: &Mutex<Evaluating>) {
+    if method != "Solve" || !Solve::read(message).unwrap().evaluate {
+        return;
+    }
+    let count = |by: isize| {
+        let mut evaluating = evaluating.lock().unwrap();
+        evaluating.now = evaluating.now.saturating_add_signed(by);
+        evaluating.most = evaluating.most.max(evaluating.now);
+    };
+    count(1);
+    tokio::time::sleep(EVALUATION).await;
+    count(-1);
 }
 
 type Calls = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
-async fn serve(fake: Fake, io: tokio::io::DuplexStream, calls: Calls) {
+async fn serve(fake: Fake, io: tokio::io::DuplexStream, calls: Calls, evaluating: Arc<Mutex<Evaluating>>) {
     let mut connection = h2::server::handshake(io).await.unwrap();
     let solved = Arc::new(Mutex::new(BTreeMap::new()));
     while let Some(Ok((request, respond))) = connection.accept().await {
         let method = request.uri().path().rsplit('/').next().unwrap().to_owned();
-        let (fake, calls, solved) = (fake.clone(), calls.clone(), solved.clone());
+        let (fake, calls, solved, evaluating) = (fake.clone(), calls.clone(), solved.clone(), evaluating.clone());
         if fake.trouble == Some((name_of(&method), Trouble::Gone)) {
             return;
         }
@@ -177,6 +205,7 @@ async fn serve(fake: Fake, io: tokio::io::DuplexStream, calls: Calls) {
             }
             let message = message.split_off(5);
             calls.lock().unwrap().push((method.clone(), message.clone()));
+            evaluate(&method, &message, &evaluating).await;
             let answer = fake.answer(&method, &message, &mut solved.lock().unwrap());
             let trouble = fake.trouble.filter(|(troubled, _)| *troubled == method).map(|(_, trouble)| trouble);
             send(respond, answer, trouble).await;

@@ -10,6 +10,7 @@ use byoi::lock::{Base, Directories, DirectoryRule, Extension, Facts, Lock};
 use fake::{Built, Fake, Trouble, build};
 use serde_json::{Value, json};
 
+use crate::llb::proto::Op;
 use crate::messages::{ResolveImageConfig, Return, Solve, Warn};
 use crate::status::code;
 
@@ -27,6 +28,9 @@ target = "/etc/motd"
 [[file]]
 source = "tools"
 target = "/opt/tools"
+
+[settings.machine]
+"telemetry.telemetryLevel" = "off"
 
 [labels]
 a = "1"
@@ -101,12 +105,18 @@ fn steps(built: &Built) -> Vec<String> {
     built.operations().into_iter().filter(|(_, op)| op.exec.is_some()).map(|(name, _)| name).collect()
 }
 
+/// Layers that are copied over what lies below them.
+fn laid(built: &Built) -> Vec<String> {
+    let copies = |op: &Op| op.file.iter().flat_map(|file| &file.actions.0).any(|action| action.copy.is_some());
+    built.operations().into_iter().filter(|(_, op)| copies(op) && op.inputs.0.len() == 2).map(|(name, _)| name).collect()
+}
+
 #[test]
 fn a_locked_build_is_one_step_a_layer_without_network() {
     let built = build(&daemon(), &OPTIONS);
     built.outcome.as_ref().unwrap();
     let operations = built.operations();
-    assert_eq!(steps(&built), ["extension acme.hello 1.2.3", "extensions.json", "files", "platform"]);
+    assert_eq!(steps(&built), ["extension acme.hello 1.2.3", "files", "platform"]);
     for (name, op) in &operations {
         if let Some(exec) = &op.exec {
             assert_eq!(exec.network, 2, "{name} has no network");
@@ -121,8 +131,7 @@ fn a_locked_build_is_one_step_a_layer_without_network() {
     assert_eq!(local.attributes["local.followpaths"], r#"["tools"]"#);
     assert!(sources.iter().any(|source| source.identifier == format!("docker-image://example.org/base:1@{}", digest("base"))));
     // Where merging is switched off, layers are copied over each other.
-    let copies = operations.iter().filter(|(_, op)| op.file.iter().flat_map(|file| &file.actions.0).any(|action| action.copy.is_some())).count();
-    assert_eq!(copies, 4);
+    assert_eq!(laid(&built), ["lay extension acme.hello 1.2.3", "lay extensions.json", "lay files", "lay platform"]);
     assert!(operations.iter().all(|(_, op)| op.merge.is_none()));
 }
 
@@ -148,7 +157,7 @@ fn layers_are_merged_where_the_daemon_can() {
     let operations = built.operations();
     let merged = operations.iter().find_map(|(_, op)| op.merge.clone()).unwrap();
     assert_eq!(merged.inputs.0.len(), 5);
-    assert!(operations.iter().all(|(_, op)| op.file.iter().flat_map(|file| &file.actions.0).all(|action| action.copy.is_none())));
+    assert_eq!(laid(&built), [""; 0]);
 }
 
 #[test]
@@ -169,6 +178,108 @@ fn only_the_layer_that_changes_has_another_step() {
     let after = digests(&changed, &OPTIONS);
     let differ: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).map(|(before, _)| before.0.as_str()).collect();
     assert_eq!(differ, ["files"]);
+
+    // Another version of an extension: its own step alone, though its directory has another name and the list of extensions other words.
+    let mut lock = lock();
+    lock.extensions[0].version = "1.2.4".to_owned();
+    lock.extensions[0].sha256 = digest("other vsix");
+    let mut changed = daemon();
+    changed.files.insert("byoi.lock".to_owned(), lock.to_toml().into_bytes());
+    let after = digests(&changed, &OPTIONS);
+    let differ: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).map(|(_, after)| after.0.as_str()).collect();
+    assert_eq!(differ, ["extension acme.hello 1.2.4"]);
+}
+
+#[test]
+fn the_list_of_extensions_is_written_without_a_step() {
+    let built = build(&daemon(), &OPTIONS);
+    let (_, op) = built.operations().into_iter().find(|(name, _)| name == "write extensions.json").unwrap();
+    let actions = op.file.unwrap().actions.0;
+    assert!(op.inputs.0.is_empty());
+    let made: Vec<_> = actions.iter().filter_map(|action| action.mkdir.as_ref()).map(|directory| directory.path.as_str()).collect();
+    let data = "/opt/amazon/sagemaker/sagemaker-code-editor-server-data";
+    let places = ["/opt", "/opt/amazon", "/opt/amazon/sagemaker", data, &format!("{data}/extensions")];
+    assert_eq!(made[..5], places);
+    // From below up, each is made a second time, apart, and copied over the first: its time is then as it was said, whatever was made in it.
+    let names = places.map(|place| &place[place.rfind('/').unwrap()..]);
+    assert_eq!(made[5..], names.into_iter().rev().collect::<Vec<_>>());
+    let owners: Vec<_> = actions.iter().filter_map(|action| Some(action.mkdir.as_ref()?.owner.clone()?.user?.by_id)).collect();
+    assert_eq!(owners, [1000; 4]);
+    let [file] = actions.iter().filter_map(|action| action.mkfile.as_ref()).collect::<Vec<_>>()[..] else { panic!("one file") };
+    assert_eq!((file.path.as_str(), file.mode), (&*format!("{data}/extensions/extensions.json"), 0o644));
+    assert!(String::from_utf8_lossy(&file.data).contains("acme.hello") && file.timestamp % 1_000_000_000 == 0);
+    // Only the last action is the result.
+    let outputs: Vec<_> = actions.iter().map(|action| action.output).collect();
+    assert!(outputs.ends_with(&[-1, 0]) && outputs.iter().filter(|output| **output == 0).count() == 1);
+}
+
+#[test]
+fn a_layout_is_packed_by_steps_and_its_base_looked_up() {
+    let built = build(&daemon(), &with(&[("target", "oci")]));
+    let outcome = built.result();
+    assert!(outcome.metadata.is_empty() && outcome.reference.is_some());
+    let operations = built.operations();
+    let execs: Vec<_> = operations.iter().filter_map(|(name, op)| Some((name.as_str(), op.exec.as_ref()?))).collect();
+    let names: Vec<_> = execs.iter().map(|(name, exec)| (*name, exec.network)).collect();
+    let packed = ["pack extension acme.hello 1.2.3", "pack extensions.json", "pack files", "pack platform"].map(|name| (name, 2));
+    assert_eq!(names[0], ("look up the manifest of example.org/base:1", 0));
+    assert_eq!(names[1..5], packed);
+    assert_eq!(names[5], ("assemble the OCI layout", 2));
+    let lookup = execs[0].1.meta.as_ref().unwrap();
+    assert_eq!(lookup.args.0[1..], ["manifest".to_owned(), format!("example.org/base:1@{}", digest("base"))]);
+    // The base's layers are no part of it.
+    assert!(operations.iter().filter_map(|(_, op)| op.source.as_ref()).all(|source| !source.identifier.contains("example.org/base")));
+}
+
+#[test]
+fn mirrors_of_the_client_are_where_things_come_from() {
+    let mut fake = daemon();
+    let moved = format!("mirror.example/x/base:1@{}", digest("base"));
+    let config = fake.images.values().next().unwrap().clone();
+    fake.images.clear();
+    fake.images.insert("example.org/byoi-frontend:1".to_owned(), (digest("frontend").to_string(), b"{}".to_vec()));
+    fake.images.insert(moved.clone(), config);
+    let mirrors =
+        "[mirrors]\n\"https://example.org/\" = \"https://mirror.example/files/\"\n\"example.org\" = [\"away.example\", \"mirror.example/x\"]\n";
+    let built = build(&fake, &with(&[("build-arg:BYOI_CONFIG", mirrors)]));
+    built.result();
+    let sources: Vec<_> = built.operations().into_iter().filter_map(|(_, op)| op.source).map(|source| source.identifier).collect();
+    assert!(sources.contains(&"https://mirror.example/files/hello.vsix".to_owned()), "{sources:?}");
+    assert!(sources.contains(&format!("docker-image://{moved}")), "{sources:?}");
+    let wrong = build(&fake, &with(&[("build-arg:BYOI_CONFIG", "mirors = 1")])).error().message;
+    assert!(wrong.contains("unknown key `mirors`"), "{wrong}");
+}
+
+/// A lock and a description of so many files at URLs.
+fn of_many_files(count: usize) -> Fake {
+    let mut fake = daemon();
+    let mut lock = lock();
+    let mut text = DESCRIPTION.to_owned();
+    for number in 0..count {
+        let url = format!("https://example.org/{number}");
+        text += &format!("[[file]]\nurl = \"{url}\"\ntarget = \"/opt/files/{number}\"\n");
+        lock.files.push(byoi::lock::File { requirement: url.parse().unwrap(), sha256: digest(&url), size: 1 });
+    }
+    fake.files.insert("byoi.toml".to_owned(), text.into_bytes());
+    fake.files.insert("byoi.lock".to_owned(), lock.to_toml().into_bytes());
+    fake
+}
+
+#[test]
+fn an_old_daemon_gets_many_inputs_in_batches() {
+    let evaluated = |built: &Built| {
+        let solves = built.of::<Solve>("Solve").into_iter().filter(|solve| solve.evaluate);
+        solves.map(|solve| fake::operations(&solve.definition.unwrap()).len()).collect::<Vec<_>>()
+    };
+    let mut fake = of_many_files(60);
+    let old = build(&fake, &OPTIONS);
+    old.result();
+    // Each of the files and the extension by itself: a source, and the end of its graph.
+    assert_eq!(evaluated(&old), [2; 61]);
+    assert!(old.most_at_once <= 16 && old.most_at_once > 1, "{}", old.most_at_once);
+    fake.more = vec!["source.metaresolver"];
+    assert_eq!(evaluated(&build(&fake, &OPTIONS)), [0; 0]);
+    assert_eq!(evaluated(&build(&of_many_files(20), &OPTIONS)), [0; 0]);
 }
 
 #[test]
@@ -268,7 +379,7 @@ fn questions_are_answered() {
     fake.files.insert("byoi.toml".to_owned(), DESCRIPTION.replace("[labels]", "[lables]").into_bytes());
     let lint = ask(&fake, "frontend.lint");
     let result: Value = serde_json::from_slice(&metadata(&lint, "result.json")).unwrap();
-    assert_eq!((metadata(&lint, "result.statuscode"), &result["warnings"][0]["location"]["ranges"][0]["start"]["line"]), (b"1".to_vec(), &json!(16)));
+    assert_eq!((metadata(&lint, "result.statuscode"), &result["warnings"][0]["location"]["ranges"][0]["start"]["line"]), (b"1".to_vec(), &json!(19)));
     assert!(lint.result().reference.is_none());
     for question in ["frontend.subrequests.describe", "frontend.outline", "frontend.targets"] {
         let answer = metadata(&ask(&daemon(), question), "result.json");
