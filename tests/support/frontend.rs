@@ -1,5 +1,6 @@
 //! The frontend's image in a registry of its own, and daemons that build with it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -168,17 +169,17 @@ impl Progress {
         programs
     }
 
-    /// Reads `--progress plain`: `#4 NAME`, later `#4 CACHED` or `#4 DONE 0.1s`.
+    /// Reads `--progress plain`: `#4 NAME`, later `#4 CACHED` or `#4 DONE 0.1s`, which some clients say again when a step is looked at again.
     fn read(text: String) -> Self {
-        let mut names = std::collections::BTreeMap::new();
-        let (mut executed, mut cached) = (Vec::new(), std::collections::BTreeSet::new());
+        let (mut names, mut cached, mut done) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut executed = Vec::new();
         for line in text.lines() {
             let Some((number, rest)) = line.strip_prefix('#').and_then(|rest| rest.split_once(' ')) else { continue };
             let Ok(number) = number.parse::<u32>() else { continue };
             let name = names.entry(number).or_insert_with(|| rest.to_owned()).clone();
             if rest == "CACHED" {
-                cached.insert(name);
-            } else if rest.starts_with("DONE ") && !cached.contains(&name) {
+                cached.insert(number);
+            } else if rest.starts_with("DONE ") && !cached.contains(&number) && done.insert(number) {
                 executed.push(name);
             }
         }
