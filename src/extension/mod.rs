@@ -18,5 +18,5 @@ pub use lay::{Extension, Form, LayError};
 pub use list::{ExtensionList, ListError};
 pub use local::LocalError;
 pub use locking::{fetch, lock_all};
-pub use manifest::{Manifest, ManifestError};
+pub use manifest::{Manifest, ManifestError, platform};
 pub use vsix::{Node, SIZE_MAX, Vsix, VsixError};

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::account::Account;
 use super::config::RunConfig;
+use super::extensions::Extensions;
 use super::interest;
 use super::programs::Programs;
 use super::start::{Start, follow};
@@ -59,6 +60,8 @@ pub struct Files {
     pub account: Account,
     /// What the container's command comes to.
     pub start: Start,
+    /// The extensions.
+    pub extensions: Extensions,
 }
 
 impl Subject {
@@ -129,7 +132,8 @@ impl Files {
         let base::Survey { index, layers } = survey;
         let account = Account::of(&config.user, &index);
         let start = follow(config, &index);
-        Files { account, start, index, layers }
+        let extensions = Extensions::of(&index, &start);
+        Files { account, extensions, start, index, layers }
     }
 
     /// Finds programs as the container's user would.

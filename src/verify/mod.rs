@@ -5,6 +5,7 @@
 mod account;
 mod config;
 mod evidence;
+pub mod extensions;
 mod finding;
 pub mod format;
 mod interest;

@@ -1,6 +1,8 @@
 //! All rules, one file a subject. Each file has its rules as data, `RULES`, and the functions that they name.
 
 mod account;
+mod extension_list;
+mod extensions;
 mod layers;
 mod platform;
 #[cfg(test)]
@@ -10,7 +12,8 @@ use super::rule::Rule;
 
 /// All rules by id.
 pub fn all() -> Vec<&'static Rule> {
-    let mut rules: Vec<&Rule> = [platform::RULES, layers::RULES, account::RULES].into_iter().flatten().collect();
+    let mut rules: Vec<&Rule> =
+        [platform::RULES, layers::RULES, account::RULES, extensions::RULES, extension_list::RULES].into_iter().flatten().collect();
     rules.sort_by_key(|rule| rule.id);
     rules
 }

@@ -1,6 +1,7 @@
 //! For each rule at least one image that breaks it and no other, made from the good one by the change that stands with it; one file a subject.
 
 mod account;
+mod extensions;
 mod platform;
 
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use crate::verify::specimen::Specimen;
 type Case = (&'static str, Specimen);
 
 fn cases() -> Vec<Case> {
-    [platform::cases(), account::cases()].into_iter().flatten().collect()
+    [platform::cases(), account::cases(), extensions::cases()].into_iter().flatten().collect()
 }
 
 #[test]
