@@ -40,6 +40,13 @@ pub struct UnreadableRecord {
     why: String,
 }
 
+impl UnreadableRecord {
+    /// Why, as the rest of a sentence.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
 impl Fault for UnreadableRecord {
     fn kind(&self) -> Kind {
         Kind::Input
@@ -55,11 +62,23 @@ impl Fault for UnreadableRecord {
 /// # Errors
 /// Records that are damaged.
 pub fn packages(index: &Index, prefix: &ImagePath) -> Result<Vec<ExistingPackage>, UnreadableRecord> {
-    let Some(real) = prefix.join(RECORDS).ok().and_then(|directory| index.resolve(&directory)) else { return Ok(Vec::new()) };
-    let records = index.below(&real).filter(|(path, _)| path.parent().as_ref() == Some(&real));
-    let mut packages: Vec<_> = records.filter_map(|(path, entry)| Some((path, packed(entry)?))).map(package).collect::<Result<_, _>>()?;
+    let mut packages: Vec<_> = records(index, prefix).map(|(_, package)| package).collect::<Result<_, _>>()?;
     packages.sort_by(|a, b| a.record.package_record.name.as_normalized().cmp(b.record.package_record.name.as_normalized()));
     Ok(packages)
+}
+
+/// The records of the environment in `prefix`, each with its path and the package, or why it is none.
+pub fn records(index: &Index, prefix: &ImagePath) -> impl Iterator<Item = (ImagePath, Result<ExistingPackage, UnreadableRecord>)> {
+    let real = prefix.join(RECORDS).ok().and_then(|directory| index.resolve(&directory));
+    let in_directory = |real: &ImagePath| -> Vec<(ImagePath, Arc<[u8]>)> {
+        let records = index.below(real).filter(|(path, _)| path.parent().as_ref() == Some(real));
+        records.filter_map(|(path, entry)| Some((path.clone(), packed(entry)?.clone()))).collect()
+    };
+    let records = real.as_ref().map(in_directory).unwrap_or_default();
+    records.into_iter().map(|(path, packed)| {
+        let package = package((&path, &packed));
+        (path, package)
+    })
 }
 
 /// What the history of that environment says of requests, line by line: when something changed, the commands, and the specs that conda still

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::account::Account;
 use super::config::RunConfig;
+use super::environment::Environment;
 use super::extensions::Extensions;
 use super::interest;
 use super::programs::Programs;
@@ -62,6 +63,8 @@ pub struct Files {
     pub start: Start,
     /// The extensions.
     pub extensions: Extensions,
+    /// The conda environments.
+    pub environments: Vec<Environment>,
 }
 
 impl Subject {
@@ -133,7 +136,8 @@ impl Files {
         let account = Account::of(&config.user, &index);
         let start = follow(config, &index);
         let extensions = Extensions::of(&index, &start);
-        Files { account, extensions, start, index, layers }
+        let environments = Environment::all(&index);
+        Files { account, extensions, environments, start, index, layers }
     }
 
     /// Finds programs as the container's user would.

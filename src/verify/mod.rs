@@ -4,6 +4,7 @@
 
 mod account;
 mod config;
+pub mod environment;
 mod evidence;
 pub mod extensions;
 mod finding;

@@ -1,6 +1,7 @@
 //! For each rule at least one image that breaks it and no other, made from the good one by the change that stands with it; one file a subject.
 
 mod account;
+mod conda;
 mod extensions;
 mod platform;
 
@@ -12,7 +13,7 @@ use crate::verify::specimen::Specimen;
 type Case = (&'static str, Specimen);
 
 fn cases() -> Vec<Case> {
-    [platform::cases(), account::cases(), extensions::cases()].into_iter().flatten().collect()
+    [platform::cases(), account::cases(), extensions::cases(), conda::cases()].into_iter().flatten().collect()
 }
 
 #[test]
