@@ -87,9 +87,9 @@ fn packed(tree: &Tree, store: &Store) -> Result<Image, Error> {
     let mut writer = store.writer()?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let packed = layer::pack(tree, threads, &mut writer, &|_| {})?;
-    let size = writer.commit_as(&packed.digest)?;
+    let (digest, size) = writer.commit()?;
     let family = Family::Oci;
-    let descriptor = Descriptor::new(family.layer(Compression::Gzip).unwrap_or_default(), packed.digest, size);
+    let descriptor = Descriptor::new(family.layer(Compression::Gzip).unwrap_or_default(), digest, size);
     let labels: BTreeMap<_, _> = LABELS.into_iter().chain([("org.opencontainers.image.version", env!("CARGO_PKG_VERSION"))]).collect();
     let created = jiff::Timestamp::UNIX_EPOCH.to_string();
     let config = json::canonical(&json!({

@@ -119,8 +119,8 @@ impl Workshop<'_> {
         let told = Cell::new(0);
         let packed = layer::pack(&tree, self.threads, &mut out, &|done| task.advance(done - told.replace(done)))
             .map_err(|error| Error::from(error).while_doing(format!("cannot make the layer `{}`", layer.name)))?;
-        let size = writer.commit_as(&packed.digest)?;
-        Ok(KnownLayer { digest: packed.digest, size, diff_id: packed.diff_id })
+        let (digest, size) = writer.commit()?;
+        Ok(KnownLayer { digest, size, diff_id: packed.diff_id })
     }
 
     fn find(&self, layer: &PlannedLayer) -> Option<(KnownLayer, Origin)> {

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use byoi::assemble::{KnownLayer, Recipe};
+use byoi::digest::Digesting;
 use byoi::error::{Error, FileError};
 use byoi::json;
 use byoi::layer::{self, Tree};
@@ -38,10 +39,12 @@ pub fn pack() -> Result<(), Error> {
     let (name, tree) = tree()?;
     let out = Path::new(OUT);
     let begun = out.join("blob");
-    let mut blob = BufWriter::new(File::create_new(&begun).map_err(FileError::at("create", &begun))?);
+    let file = File::create_new(&begun).map_err(FileError::at("create", &begun))?;
+    let mut blob = Digesting::new(BufWriter::new(file));
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let packed = layer::pack(&tree, threads, &mut blob, &|_| {});
-    let layer::Packed { digest, size, diff_id, .. } = packed.map_err(|error| Error::from(error).while_doing(format!("cannot pack `{name}`")))?;
+    let layer::Packed { diff_id, .. } = packed.map_err(|error| Error::from(error).while_doing(format!("cannot pack `{name}`")))?;
+    let (_, digest, size) = blob.finish();
     let place = out.join(digest.hex());
     fs::rename(&begun, &place).map_err(FileError::at("write", &place))?;
     super::write(out, PACKED_FILE, &json::canonical_of(&KnownLayer { digest, size, diff_id }))?;

@@ -346,6 +346,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
+    use crate::digest::Digesting;
     use crate::layer::pack;
     use crate::layer::specimens::{big_file, far_times, trees, whiteouts};
 
@@ -354,8 +355,9 @@ mod tests {
         let mut changed = String::new();
         let mut golden = GOLDEN.iter();
         for (name, tree) in [trees(), far_times(), whiteouts()].into_iter().flatten() {
-            let packed = pack(&tree, NonZeroUsize::MIN, &mut io::sink(), &|_| {}).unwrap();
-            let (diff_id, digest) = (packed.diff_id.hex(), packed.digest.hex());
+            let mut layer = Digesting::new(io::sink());
+            let packed = pack(&tree, NonZeroUsize::MIN, &mut layer, &|_| {}).unwrap();
+            let (diff_id, digest) = (packed.diff_id.hex(), layer.finish().1.hex());
             if golden.next() != Some(&Golden { name, diff_id: &diff_id, digest: &digest }) {
                 changed += &format!("    Golden {{ name: {name:?}, diff_id: {diff_id:?}, digest: {digest:?} }},\n");
             }
