@@ -30,15 +30,11 @@ pub struct Locked {
 
 /// The lock is not current, and may not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} {}, and BYOI_LOCKED=1 forbids to make one{}", if *.missing { "is not there" } else { "is stale" }, reasons(.stale))]
+#[error("{name} {}, and BYOI_LOCKED=1 forbids to make one{}", if *.missing { "is not there" } else { "is stale" }, lock::reasons(.stale))]
 struct NotCurrent {
     name: String,
     missing: bool,
     stale: Vec<Stale>,
-}
-
-fn reasons(stale: &[Stale]) -> String {
-    stale.iter().map(|one| format!("\n  {one}")).collect()
 }
 
 impl Fault for NotCurrent {

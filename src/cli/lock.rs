@@ -30,15 +30,11 @@ pub struct LockArgs {
 
 /// A lock that may not be changed would have to be.
 #[derive(Debug, thiserror::Error)]
-#[error("{} {what}, and --locked (the default when CI is set) forbids to change it{}", path.display(), reasons(.stale))]
+#[error("{} {what}, and --locked (the default when CI is set) forbids to change it{}", path.display(), lock::reasons(.stale))]
 struct NotCurrent {
     path: PathBuf,
     what: &'static str,
     stale: Vec<Stale>,
-}
-
-fn reasons(stale: &[Stale]) -> String {
-    stale.iter().map(|one| format!("\n  {one}")).collect()
 }
 
 impl Fault for NotCurrent {

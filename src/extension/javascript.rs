@@ -5,7 +5,6 @@
 //! stands at the first one's place; numbers are doubles, printed as ECMAScript's Number::toString does (ECMA-262, 6.1.6.1.20).
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
@@ -122,10 +121,10 @@ impl Value {
             Value::Null => out.push_str("null"),
             Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
             Value::Number(number) => out.push_str(&number_text(*number)),
-            Value::String(text) => write_string(out, text),
+            Value::String(text) => out.push_str(&quoted(text)),
             Value::Array(items) => write_list(out, depth, ['[', ']'], items.iter(), |out, item| item.write(out, inner)),
             Value::Object(object) => write_list(out, depth, ['{', '}'], object.iter(), |out, (key, value)| {
-                write_string(out, key);
+                out.push_str(&quoted(key));
                 out.push_str(if depth.is_some() { ": " } else { ":" });
                 value.write(out, inner);
             }),
@@ -156,22 +155,9 @@ fn write_list<T>(out: &mut String, depth: Option<usize>, ends: [char; 2], items:
     out.push(ends[1]);
 }
 
-fn write_string(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\0'..='\u{1f}' => write!(out, "\\u{:04x}", c as u32).expect("a String takes all"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
+/// JSON.stringify of a string that has no half of a surrogate pair: serde_json escapes the same characters in the same way.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is JSON")
 }
 
 /// Number::toString of a finite number, radix 10.

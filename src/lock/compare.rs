@@ -12,6 +12,11 @@ use crate::description::{Description, ExtensionOrigin, FileOrigin};
 use crate::digest::Digest;
 use crate::error::Problem;
 
+/// The reasons, each on an indented line of its own.
+pub fn reasons(stale: &[Stale]) -> String {
+    stale.iter().map(|one| format!("\n  {one}")).collect()
+}
+
 /// One reason for which a lock is not current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stale {

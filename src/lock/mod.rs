@@ -8,7 +8,7 @@ mod read;
 mod tests;
 mod write;
 
-pub use compare::{Change, ChangeKind, Stale, diff, kept, table};
+pub use compare::{Change, ChangeKind, Stale, diff, kept, reasons, table};
 pub use conda::*;
 pub use model::*;
 pub use read::parse;
