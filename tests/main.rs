@@ -28,5 +28,6 @@ mod studio;
 mod studio_documents;
 mod support;
 mod verify;
+mod verify_extensions;
 mod volume;
 mod wrong_descriptions;

@@ -1,7 +1,7 @@
 //! `extensions.json` and `.obsolete`, as the editor reads them.
 //!
 //! Source: the editor's `extensionsProfileScannerService.ts`: one entry that is not as it should be, and the whole file counts as none.
-//! `relativeLocation` wins over `location`; a location that is a text leads nowhere.
+//! `relativeLocation` wins over `location`; a location that is a text leads nowhere by itself.
 
 use serde_json::{Map, Value};
 
@@ -80,7 +80,6 @@ fn listed(entry: &Value) -> Result<Listed, &'static str> {
     };
     let place = match entry.get("relativeLocation") {
         None => at.and_then(|path| ImagePath::parse(path).ok()).map(Place::At),
-        Some(Value::String(_)) if at.is_none() => None,
         Some(Value::String(name)) => Some(Place::Beside(name.clone())),
         Some(_) => return Err("has a relativeLocation that is no text"),
     };

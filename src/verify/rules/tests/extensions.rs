@@ -93,6 +93,11 @@ fn without_a_place_of_its_own_the_server_uses_the_home() {
     assert_eq!(nobody.file("etc/passwd", 0o644, "").found("BYOI083").len(), 1);
 }
 
+fn text_alone(entry: &mut serde_json::Map<String, Value>) {
+    entry["location"] = at("acme.hello-1.2.3").into();
+    entry.remove("relativeLocation");
+}
+
 fn newer() -> String {
     manifest("more", "1.0.0", json!({"engines": {"vscode": "^1.102.0"}, "main": "./main.js"}))
 }
@@ -122,7 +127,8 @@ fn every_layout_that_loses_extensions_is_found() {
         ("no relativeLocation", list(read(), entry(|entry| drop(entry.remove("relativeLocation")))), &[]),
         ("a wrong location beside a right relative one", list(read(), entry(|entry| entry["location"]["path"] = "/wrong".into())), &[]),
         ("an empty one", list(read(), entry(|entry| entry["location"]["path"] = "".into())), &[]),
-        ("a location that is a text", list(read(), entry(|entry| entry["location"] = at("acme.hello-1.2.3").into())), &["BYOI087", "BYOI088"]),
+        ("a location that is a text alone", list(read(), entry(text_alone)), &["BYOI087", "BYOI088"]),
+        ("beside a right relative one", list(read(), entry(|entry| entry["location"] = "/x".into())), &[]),
         ("no JSON", list(read(), "no list"), &["BYOI086"]),
         ("an object", list(read(), "{}"), &["BYOI086"]),
         ("another name", list(arbitrary(), entry(|entry| entry["relativeLocation"] = "anything".into())), &[]),
