@@ -91,6 +91,38 @@ fn rattler_writes_the_same_records() {
     }
 }
 
+/// `conda` itself at work on an environment, without a network.
+fn conda(prefix: &Path, arguments: &[&str]) {
+    let mut command = Command::new(tools::conda());
+    command.args(["-m", "conda"]).args(arguments).args(["--offline", "--yes", "--quiet", "--json", "--prefix"]).arg(prefix);
+    let cache = prefix.parent().unwrap().join("pkgs");
+    command.env("CONDA_NO_PLUGINS", "true").env("CONDA_SOLVER", "classic").env("CONDA_PKGS_DIRS", cache).env("HOME", prefix.parent().unwrap());
+    tools::stdout(&mut command);
+}
+
+#[test]
+fn conda_changes_the_environment_as_one_of_its_own() {
+    let packages = Packages::of_channel(&tools::channel(), &["t-lib", "t-noarch", "pip"]);
+    let directory = tempfile::tempdir().unwrap();
+    unpack(&packages.laid(None), directory.path());
+    let prefix = directory.path().join(PREFIX);
+    let old = tools::channel().canonicalize().unwrap().join("noarch/t-lib-1.0-h0_0.conda");
+    assert!(prefix.join("share/t-lib/added").exists() && !prefix.join("share/t-lib/removed").exists(), "version 2.0 was laid");
+    conda(&prefix, &["install", old.to_str().unwrap()]);
+    assert!(!prefix.join("share/t-lib/added").exists() && prefix.join("share/t-lib/folder/removed").exists(), "version 1.0 took its place");
+    assert!(!prefix.join("share/t-lib/becomes-folder").is_dir());
+
+    let laid: Vec<_> = records(&prefix)["t-noarch-1.0-pyh0_0.json"].paths_data.paths.iter().map(|path| path.relative_path.clone()).collect();
+    assert!(laid.len() > 4 && laid.iter().all(|path| prefix.join(path).exists()));
+    conda(&prefix, &["remove", "--force", "t-noarch"]);
+    assert!(laid.iter().all(|path| !prefix.join(path).exists()));
+
+    let found = ask(&prefix, &["-c", ASK, prefix.to_str().unwrap()]);
+    assert_eq!(found["packages"]["t-lib"][0], "1.0");
+    assert!(found["packages"].get("t-noarch").is_none());
+    assert_eq!((&found["altered"], &found["missing"]), (&json!({}), &json!({})), "the rest is whole");
+}
+
 fn records(prefix: &Path) -> BTreeMap<String, PrefixRecord> {
     let records: Vec<PrefixRecord> = PrefixRecord::collect_from_prefix(prefix).unwrap();
     records.into_iter().map(|record| (record.file_name(), record)).collect()

@@ -28,6 +28,7 @@ mod studio;
 mod studio_documents;
 mod support;
 mod verify;
+mod verify_conda;
 mod verify_extensions;
 mod volume;
 mod wrong_descriptions;

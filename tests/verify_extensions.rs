@@ -2,16 +2,15 @@
 //! user 1000.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::os::unix::fs::chown;
 use std::process::Command;
 
 use byoi::contract::{BASE_PATH, GID, IMAGE_EXTENSIONS, UID, server_command};
 use byoi::verify::specimen::{Specimen, listed};
 use serde_json::{Value, json};
 
-use crate::support::readers::tool;
 use crate::support::tools;
+use crate::support::unpacked::Unpacked;
 
 const USER: (u32, u32) = (UID, GID);
 const ROOT: (u32, u32) = (0, 0);
@@ -49,22 +48,16 @@ fn text_alone(entry: &mut Value) {
 
 /// What the server lists of the image's extensions, sorted; nothing where it fails.
 fn shown(image: &Specimen) -> Vec<String> {
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    image.made().write_layout(Path::new(&path("image")));
-    tool("skopeo", &["copy", "--quiet", "--insecure-policy", &format!("oci:{}", path("image")), &format!("oci:{}:image", path("named"))]);
-    tool("umoci", &["unpack", "--image", &format!("{}:image", path("named")), &path("bundle")]);
-    fs::set_permissions(path("bundle"), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::create_dir(path("data")).unwrap();
-    chown(path("data"), Some(UID), Some(GID)).unwrap();
+    let files = Unpacked::of(image);
+    let (extensions, data) = (files.path(IMAGE_EXTENSIONS), files.beside("data"));
+    fs::create_dir(&data).unwrap();
+    chown(&data, Some(UID), Some(GID)).unwrap();
 
-    let extensions = format!("{}/rootfs{IMAGE_EXTENSIONS}", path("bundle"));
-    let server = tools::editor(&["--list-extensions", "--extensions-dir", &extensions, "--server-data-dir", &path("data")]);
+    let server = tools::editor(&["--list-extensions", "--extensions-dir", extensions.to_str().unwrap(), "--server-data-dir", data.to_str().unwrap()]);
     let mut command = Command::new("setpriv");
     command.args(["--reuid", &UID.to_string(), "--regid", &GID.to_string(), "--clear-groups"]).arg(server.get_program()).args(server.get_args());
     let variables = server.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    let output = command.envs(variables).env("HOME", path("data")).output().unwrap();
+    let output = command.envs(variables).env("HOME", data).output().unwrap();
     let text = if output.status.success() { String::from_utf8(output.stdout).unwrap() } else { String::new() };
     let mut ids: Vec<String> = text.lines().filter(|line| line.starts_with("acme.")).map(str::to_lowercase).collect();
     ids.sort();

@@ -19,3 +19,4 @@ pub mod readers;
 pub mod space;
 pub mod studio;
 pub mod tools;
+pub mod unpacked;

@@ -105,10 +105,11 @@ pub(super) const RULES: &[Rule] = &[
         name: "conda-package-twice",
         title: "No package of a conda environment is recorded twice",
         level: Level::Should,
-        why: "conda calls the environment corrupted and changes nothing in it any more: one environment was laid over another",
+        why: "conda knows one of the records only, and nothing says that it is the one whose files are there: one environment was laid over another, and files of \
+              both are mixed",
         dockerfile: "do not copy one environment over another",
         description: "of a base: take another one; byoi takes away the record of what it replaces",
-        source: "conda, CorruptedEnvironmentError",
+        source: "conda, PrefixData: a record for each name",
         check: Check::Files(twice),
     },
 ];
