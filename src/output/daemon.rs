@@ -1,11 +1,12 @@
 //! Into the local docker daemon, through its API: what `docker load` does, without the docker command and without a file.
 
 use futures_util::TryStreamExt;
+use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
 use super::{OutputError, Written, archive};
 use crate::assemble::Image;
-use crate::error::Error;
+use crate::error::{Error, FileError};
 use crate::reference::Reference;
 use crate::store::Store;
 
@@ -58,6 +59,25 @@ impl Daemon {
         let answer = answer?;
         self.judge(answer).await?;
         written
+    }
+
+    /// Writes the image that the daemon knows by this name to `out`, as `docker save` does.
+    ///
+    /// # Errors
+    /// A daemon that does not answer or has no such image; a full disk.
+    pub async fn save(&self, name: &str, out: &mut tokio::fs::File) -> Result<(), Error> {
+        let answer = self.client.get(format!("{}/images/{name}/get", self.url)).send().await.map_err(|error| self.away(error))?;
+        if !answer.status().is_success() {
+            let text = limited(answer).await.map_err(|error| self.away(error))?;
+            let message = serde_json::from_str(&text).ok().and_then(|value: serde_json::Value| Some(value.get("message")?.as_str()?.to_owned()));
+            let message = message.unwrap_or(text).trim().chars().take(500).collect();
+            return Err(OutputError::DaemonHasNot { host: self.host.clone(), name: name.to_owned(), message }.into());
+        }
+        let mut stream = answer.bytes_stream();
+        while let Some(bytes) = stream.try_next().await.map_err(|error| self.away(error))? {
+            out.write_all(&bytes).await.map_err(FileError::at("write to", "the cache"))?;
+        }
+        Ok(out.flush().await.map_err(FileError::at("write to", "the cache"))?)
     }
 
     /// Whether the daemon knows this image, by the digest of its config or of its manifest, under this name.

@@ -71,6 +71,16 @@ pub enum OutputError {
         /// What it said.
         message: String,
     },
+    /// The docker daemon does not give an image.
+    #[error("the docker daemon at {host} does not give `{name}`: {message}")]
+    DaemonHasNot {
+        /// Its address.
+        host: String,
+        /// The image.
+        name: String,
+        /// What it said.
+        message: String,
+    },
     /// `DOCKER_HOST` is of a kind that byoi does not speak.
     #[error("DOCKER_HOST is `{0}`: byoi speaks unix:// and tcp:// only")]
     DaemonAddress(String),

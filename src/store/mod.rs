@@ -106,6 +106,15 @@ impl Store {
         tempfile::tempfile_in(&directory).map_err(FileError::at("create a file in", directory))
     }
 
+    /// A file in the cache's directory with a name, for what is read by name: gone when it is dropped.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn named_spool(&self) -> Result<tempfile::NamedTempFile, FileError> {
+        let directory = self.temporary();
+        tempfile::NamedTempFile::new_in(&directory).map_err(FileError::at("create a file in", directory))
+    }
+
     fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs/sha256").join(digest.hex())
     }
