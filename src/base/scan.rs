@@ -148,6 +148,7 @@ impl<'a> Scanner<'a> {
                 self.capture(size)?;
                 let mut bytes = Vec::new();
                 content.read_to_end(&mut bytes)?;
+                file.program = self.filter.largest_script().and_then(|_| Program::of_head(&bytes));
                 file.content = Some(bytes.into());
             }
             Wanted::Packed => {

@@ -3,7 +3,9 @@
 //! Source: moby's `GetExecUser`: a name or number is looked up in passwd; a number that is not there is taken with group 0; an unknown name is an
 //! error. The part after a colon is a name in group, or a number.
 
+use super::config::RunConfig;
 use crate::base::Index;
+use crate::contract::UID;
 use crate::image_path::ImagePath;
 
 /// A line of passwd.
@@ -37,6 +39,12 @@ impl Account {
         let passwd: Vec<Entry> = text("etc/passwd").lines().filter_map(entry).collect();
         let ids = ids(user, &passwd, &text("etc/group"));
         Account { ids, passwd }
+    }
+
+    /// The home that the app's user gets, whatever user the config names: Studio starts the app as user 1000.
+    pub fn home(&self, config: &RunConfig) -> String {
+        let own = || self.entry(UID).map(|entry| entry.home.clone()).filter(|home| !home.is_empty());
+        config.variable("HOME").filter(|home| !home.is_empty()).map(str::to_owned).or_else(own).unwrap_or_else(|| "/".to_owned())
     }
 
     /// The first line of passwd with this number, which is the one that counts.

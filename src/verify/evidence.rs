@@ -1,6 +1,6 @@
 //! What rules look at. Gathered once, by one pass over the layers; then nothing is read any more.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::config::RunConfig;
@@ -65,6 +65,8 @@ pub struct Files {
     pub extensions: Extensions,
     /// The conda environments.
     pub environments: Vec<Environment>,
+    /// What the config's command comes to without its entrypoint; none where there is only one of them.
+    pub command_alone: Option<Start>,
 }
 
 impl Subject {
@@ -105,6 +107,35 @@ impl Subject {
     }
 }
 
+/// What an AppImageConfig changes of an image's start.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// In place of the image's entrypoint; the image's command then goes too, as it does in docker.
+    pub entrypoint: Option<Vec<String>>,
+    /// In place of the image's command.
+    pub arguments: Option<Vec<String>>,
+    /// Beside the image's variables.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Subject {
+    /// The image as it starts with these changes.
+    pub fn started_with(mut self, overrides: Overrides) -> Self {
+        let run = self.config.entry("config").or_insert_with(|| json!({}));
+        if let Some(entrypoint) = overrides.entrypoint {
+            run["Entrypoint"] = json!(entrypoint);
+            run["Cmd"] = json!([]);
+        }
+        if let Some(arguments) = overrides.arguments {
+            run["Cmd"] = json!(arguments);
+        }
+        let mut variables = run.get("Env").and_then(Value::as_array).cloned().unwrap_or_default();
+        variables.extend(overrides.variables.iter().map(|(name, value)| json!(format!("{name}={value}"))));
+        run["Env"] = Value::from(variables);
+        self
+    }
+}
+
 impl Evidence {
     /// Manifest and config, without the files.
     pub fn of_documents(subject: &Subject) -> Self {
@@ -135,9 +166,11 @@ impl Files {
         let base::Survey { index, layers } = survey;
         let account = Account::of(&config.user, &index);
         let start = follow(config, &index);
+        let both = !config.entrypoint.is_empty() && !config.cmd.is_empty();
+        let command_alone = both.then(|| follow(&RunConfig { entrypoint: Vec::new(), ..config.clone() }, &index));
         let extensions = Extensions::of(&index, &start);
         let environments = Environment::all(&index);
-        Files { account, extensions, environments, start, index, layers }
+        Files { account, extensions, environments, start, command_alone, index, layers }
     }
 
     /// Finds programs as the container's user would.

@@ -20,9 +20,9 @@ mod start;
 
 pub use account::Account;
 pub use config::RunConfig;
-pub use evidence::{Evidence, Files, Subject as Judged};
+pub use evidence::{Evidence, Files, Overrides, Subject as Judged};
 pub use finding::{Found, Subject};
 pub use programs::{Lookup, Programs, is_hidden, may};
 pub use report::{Finding, Report, judge};
 pub use rule::{Check, Level, Rule};
-pub use start::{End, Hop, Server, Start, Value, Word};
+pub use start::{End, Hop, Server, Start, Value, Word, options as server_options};

@@ -15,11 +15,14 @@ use serde_json::{Map, Value, json};
 use super::evidence::{Evidence, Subject};
 use super::report::{Report, judge};
 use crate::base::{BlobReader, Blobs, SurveyedLayer, Verified};
-use crate::contract::{BASE_PATH, GID, IMAGE_EXTENSIONS, UID, server_command};
+use crate::contract::{BASE_PATH, ENTRYPOINT, GID, IMAGE_EXTENSIONS, UID, server_command};
+use crate::description;
 use crate::digest::Digest;
+use crate::entrypoint::Entrypoint;
 use crate::error::Error;
 use crate::image_path::ImagePath;
 use crate::layer::{self, Content, Entry, Tree};
+use crate::lock::Facts;
 use crate::manifest::{Compression, Descriptor, Family, IndexEntry, Manifest};
 use crate::plan::MTIME;
 use crate::progress::Silent;
@@ -35,6 +38,7 @@ pub struct Specimen {
     family: Family,
     compression: Compression,
     index_entries: Vec<IndexEntry>,
+    adjustment: Option<fn(&mut Evidence)>,
 }
 
 /// Header of an ELF file for this machine: no program, but told from one only by running it.
@@ -61,6 +65,7 @@ impl Specimen {
             family: Family::Oci,
             compression: Compression::Gzip,
             index_entries: Vec::new(),
+            adjustment: None,
         }
     }
 
@@ -87,6 +92,7 @@ impl Specimen {
             .file("usr/bin/env", 0o755, elf(62))
             .file("opt/conda/bin/node", 0o755, elf(62))
             .file("opt/conda/bin/sagemaker-code-editor", 0o755, launcher)
+            .file(&ENTRYPOINT[1..], 0o755, entrypoint())
             .file("opt/conda/conda-meta/history", 0o644, "")
             .file("opt/conda/share/sagemaker-code-editor/out/server-main.js", 0o644, "")
             .file("opt/conda/share/sagemaker-code-editor/package.json", 0o644, r#"{"name":"code-editor","version":"1.101.2"}"#)
@@ -96,6 +102,7 @@ impl Specimen {
             .set("WorkingDir", "/home/sagemaker-user")
             .set("ExposedPorts", json!({"8888/tcp": {}}))
             .set("Env", json!(["PATH=/opt/conda/bin:/usr/local/bin:/usr/bin:/bin", "HOME=/home/sagemaker-user", "USER=sagemaker-user"]))
+            .set("Entrypoint", json!([ENTRYPOINT]))
             .set("Cmd", json!(server_command(BASE_PATH, &[])))
     }
 
@@ -117,6 +124,11 @@ impl Specimen {
     /// Reached through an index that lists these.
     pub fn in_index(self, index_entries: Vec<IndexEntry>) -> Self {
         Specimen { index_entries, ..self }
+    }
+
+    /// With a change to what the rules look at, for what cannot be made in a test, such as an image of 40 GB.
+    pub fn adjusted(self, adjustment: fn(&mut Evidence)) -> Self {
+        Specimen { adjustment: Some(adjustment), ..self }
     }
 
     /// With a key of `config`; null takes it away.
@@ -231,7 +243,11 @@ impl Specimen {
         let cache = tempfile::tempdir().expect("a directory");
         let store = Store::open(cache.path()).expect("a store");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(Evidence::gather(&self.made().subject(), &store, &Silent)).expect("a good image")
+        let mut evidence = runtime.block_on(Evidence::gather(&self.made().subject(), &store, &Silent)).expect("a good image");
+        if let Some(adjust) = self.adjustment {
+            adjust(&mut evidence);
+        }
+        evidence
     }
 
     /// The ids of the rules that it breaks, in order.
@@ -286,6 +302,12 @@ impl Made {
         fs::write(directory.join("index.json"), json!({"schemaVersion": 2, "manifests": [entry]}).to_string()).expect("a file");
         fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("a file");
     }
+}
+
+/// byoi's own start script, which links extensions into the space's volume.
+fn entrypoint() -> String {
+    let description = description::parse("byoi.toml", "schema = 1\nbase = \"scratch\"\n").expect("a description");
+    Entrypoint::new(&description, &Facts::default()).expect("an entrypoint").script()
 }
 
 /// `extensions.json` that lists these ids and versions as the editor writes it.

@@ -12,7 +12,8 @@ use super::start::{Start, Value};
 use crate::base::Index;
 use crate::base::index::{Entry, Node};
 use crate::conda::editor::{MANIFEST, Manifest as BuiltIn, SHARE};
-use crate::contract::{IMAGE_EXTENSIONS, IMAGE_SERVER_DATA};
+use crate::contract::IMAGE_EXTENSIONS;
+use crate::entrypoint;
 use crate::image_path::ImagePath;
 
 pub use fault::{Fault, Kind};
@@ -35,7 +36,7 @@ pub struct Extensions {
     pub built_in: Vec<String>,
     /// Where the server of the image's command looks, links followed; none where only a running shell knows.
     pub read: Option<ImagePath>,
-    /// Whether a start script names the place of the image's extensions, as those do that link them into the volume.
+    /// Whether a start script links the image's extensions into the volume.
     pub are_linked: bool,
 }
 
@@ -153,13 +154,14 @@ fn read_directory(start: &Start) -> Option<ImagePath> {
     path.starts_with('/').then(|| ImagePath::parse(path).ok())?
 }
 
-/// Whether a script on the way to the server names the place of the image's extensions.
+/// Whether a script on the way to the server links extensions into the volume, as those of sagemaker-distribution and byoi do.
 fn are_linked(index: &Index, start: &Start) -> bool {
     let scripts = start.hops.iter().filter_map(|hop| match &hop.lookup {
         Lookup::Found(found) => index.content(&found.real),
         _ => None,
     });
-    scripts.into_iter().any(|text| String::from_utf8_lossy(text).contains(IMAGE_SERVER_DATA))
+    let mut texts = scripts.map(String::from_utf8_lossy);
+    texts.any(|text| (text.contains("ln -s") && text.contains(EXTENSIONS)) || entrypoint::read(&text).is_some())
 }
 
 /// The directory of the editor's server: that of the launcher on the way, else the only one in the image.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::verify::{Finding, Level, Report, Subject};
+use crate::verify::{Finding, Level, Report, Rule, Subject};
 
 /// The report as one JSON object.
 pub fn json(report: &Report) -> Value {
@@ -19,18 +19,18 @@ pub fn json(report: &Report) -> Value {
 }
 
 fn finding(finding: &Finding) -> Value {
-    let rule = finding.rule;
+    let mut value = rule(finding.rule);
+    value["subject"] = subject(&finding.subject);
+    value["found"] = json!(finding.what);
+    value["allowed"] = json!(finding.is_allowed);
+    value
+}
+
+/// A rule as a JSON object.
+pub fn rule(rule: &Rule) -> Value {
     json!({
-        "id": rule.id,
-        "name": rule.name,
-        "level": rule.level,
-        "title": rule.title,
-        "subject": subject(&finding.subject),
-        "found": finding.what,
-        "why": rule.why,
-        "fix": {"dockerfile": rule.dockerfile, "byoi.toml": rule.description},
-        "source": rule.source,
-        "allowed": finding.is_allowed,
+        "id": rule.id, "name": rule.name, "level": rule.level, "title": rule.title, "why": rule.why,
+        "fix": {"dockerfile": rule.dockerfile, "byoi.toml": rule.description}, "source": rule.source,
     })
 }
 

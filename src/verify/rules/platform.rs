@@ -19,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "The app never starts: Studio says only `InternalFailure`, and the log, if there is one, `exec format error`. Images built on a Mac with an ARM processor are the usual case",
         dockerfile: "build with `docker build --platform linux/amd64`",
         description: "cannot be broken: byoi takes only bases for linux/amd64",
-        source: "SageMaker API, AppInstanceType (no Graviton type); amazon-sagemaker-codebuild custom image samples #28, #30",
+        source: "SageMaker API, AppInstanceType (no Graviton type); aws-samples/sagemaker-studio-custom-image-samples#28 and #30",
         check: Check::Documents(platform),
     },
     Rule {
@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "The config says amd64, but the kernel refuses the program with `exec format error`, and the app ends as `InternalFailure`",
         dockerfile: "take the programs from an image or package for linux/amd64; look for `COPY --from` of an image of another platform",
         description: "take files and bases for linux/amd64",
-        source: "System V ABI, ELF header; amazon-sagemaker-codebuild custom image samples #28",
+        source: "System V ABI, ELF header; aws-samples/sagemaker-studio-custom-image-samples#28",
         check: Check::Files(machine_code),
     },
 ];

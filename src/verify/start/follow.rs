@@ -249,8 +249,11 @@ impl Follower<'_> {
                 }
             }
             ("unset", names) => names.iter().for_each(|name| run.state.unset(&name.text)),
-            ("shift", _) if !run.state.positional.is_empty() => drop(run.state.positional.remove(0)),
-            ("case" | "shift", _) => {}
+            ("shift", count) => {
+                let count = count.first().map_or(Ok(1), |count| count.text.parse()).unwrap_or(1);
+                run.state.positional.drain(..count.min(run.state.positional.len()));
+            }
+            ("case", _) => {}
             ("micromamba" | "mamba" | "conda", [activate, rest @ ..]) if activate.text == "activate" => {
                 let name = rest.iter().map(|word| word.text.as_str()).find(|word| !word.starts_with('-'));
                 run.state.activate(name);

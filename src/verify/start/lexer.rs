@@ -186,10 +186,16 @@ impl Lexer {
     }
 
     fn double_quoted(&mut self) {
-        self.piece(Piece::Text(String::new()));
+        let before = self.word.as_ref().map_or(0, Vec::len);
         while let Some(c) = self.next() {
             match c {
-                '"' => return,
+                '"' => {
+                    // An empty word, unless there is something in it that may come to none.
+                    if self.word.as_ref().is_none_or(|word| word.len() == before) {
+                        self.piece(Piece::Text(String::new()));
+                    }
+                    return;
+                }
                 '\\' => match self.next() {
                     Some('\n') | None => {}
                     Some(c @ ('"' | '\\' | '$' | '`')) => self.text(c),

@@ -10,6 +10,6 @@ mod word;
 mod wrapper;
 
 pub use follow::follow;
-pub use server::{Server, Value};
+pub use server::{Server, Value, options};
 pub use trail::{End, Hop, Start};
 pub use word::Word;

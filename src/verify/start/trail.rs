@@ -58,14 +58,20 @@ impl Start {
 
     /// Of two ways that a script may go, the one to judge: a server with fewer faults, else a server, else what says more.
     pub(super) fn better(self, other: Start) -> Start {
-        let rank = |start: &Start| match &start.end {
-            End::Server(server) => (0, server.faults() + start.hops.iter().filter(|hop| !matches!(hop.lookup, Lookup::Found(_))).count()),
-            End::Stuck if is_stuck_at_launcher(start) => (1, 0),
-            End::Stuck | End::Opaque(_) => (2, 0),
-            End::Shell(_) => (3, 0),
-            End::Script(_) | End::Nothing => (4, 0),
-        };
-        if rank(&other) < rank(&self) { other } else { self }
+        if other.rank() < self.rank() { other } else { self }
+    }
+
+    fn rank(&self) -> (usize, usize, usize) {
+        match &self.end {
+            End::Server(server) => {
+                let not_there = self.hops.iter().filter(|hop| !matches!(hop.lookup, Lookup::Found(_))).count();
+                (0, server.faults() + not_there, server.blemishes())
+            }
+            End::Stuck if is_stuck_at_launcher(self) => (1, 0, 0),
+            End::Stuck | End::Opaque(_) => (2, 0, 0),
+            End::Shell(_) => (3, 0, 0),
+            End::Script(_) | End::Nothing => (4, 0, 0),
+        }
     }
 }
 
