@@ -9,14 +9,15 @@ use serde_json::{Value, json};
 
 use super::context::{self, Context, Project};
 use super::lock;
-use super::printer::size;
+use super::printer::{Printer, size};
 use crate::assemble::{self, BuildRequest, Earlier, Image};
 use crate::environment;
-use crate::error::{Error, Fault, FileError, Kind};
+use crate::error::{Error, Fault, FileError, Invalid, Kind, Problem};
 use crate::json;
 use crate::manifest::Family;
 use crate::output::{self, Written};
 use crate::reference::{Destination, ImageSource};
+use crate::verify::{self, Evidence, Judged, Level};
 use crate::world::World;
 
 /// Build the image and write it to each destination.
@@ -121,10 +122,26 @@ pub async fn run(args: &BuildArgs, context: &Context) -> Result<(), Error> {
     let building = assemble::build(&request, &earlier, &world, finished);
     let (image, uploaded) = tokio::try_join!(building, uploads)?;
     clock.stage("layers");
+    judge(args, &image, &context.printer)?;
 
     let written = write_all(args, &image, &earlier, uploaded, &world).await?;
     clock.stage("write");
     report(args, &image, &written, &clock, context)
+}
+
+/// Asks the rules that manifest and config can answer: what breaks a must is an error, the rest a warning.
+fn judge(args: &BuildArgs, image: &Image, printer: &Printer) -> Result<(), Error> {
+    let evidence = Evidence::of_documents(&Judged::of_built(&args.file.display().to_string(), image));
+    let mut broken = Vec::new();
+    for finding in verify::judge(&evidence, &Default::default()).findings {
+        let problem = Problem::new(format!("{} ({}): {}: {}", finding.rule.id, finding.rule.title, finding.subject, finding.what));
+        let problem = problem.help(finding.rule.description);
+        match finding.rule.level {
+            Level::Must => broken.push(problem),
+            Level::Should => printer.warn(&problem),
+        }
+    }
+    if broken.is_empty() { Ok(()) } else { Err(Invalid { problems: broken }.into()) }
 }
 
 fn epoch() -> Result<Option<jiff::Timestamp>, Error> {

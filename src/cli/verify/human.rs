@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::verify::{Finding, Level, Report, Rule, rules};
+use crate::verify::{Finding, Level, Report, Rule, format, rules};
 
 /// Columns after which lines are wrapped.
 const WIDTH: usize = 100;
@@ -54,7 +54,7 @@ fn paragraph(out: &mut String, label: &str, text: &str) {
 /// All rules: one line each, or as JSON.
 pub(super) fn list(as_json: bool) -> String {
     if as_json {
-        let rules: Vec<_> = rules::all().into_iter().map(json).collect();
+        let rules: Vec<_> = rules::all().into_iter().map(format::json_rule).collect();
         return format!("{}\n", serde_json::Value::from(rules));
     }
     let line = |rule: &Rule| {
@@ -62,11 +62,4 @@ pub(super) fn list(as_json: bool) -> String {
         format!("{} {level:<6} {:<24} {}\n", rule.id, rule.name, rule.title)
     };
     rules::all().into_iter().map(line).collect()
-}
-
-fn json(rule: &Rule) -> serde_json::Value {
-    serde_json::json!({
-        "id": rule.id, "name": rule.name, "level": rule.level, "title": rule.title, "why": rule.why,
-        "fix": {"dockerfile": rule.dockerfile, "byoi.toml": rule.description}, "source": rule.source,
-    })
 }
