@@ -54,6 +54,8 @@ impl World {
     fn build(&self, place: &Workplace, tag: &str) -> String {
         let image = format!("{}/code-editor:{tag}", self.registry.host());
         place.byoi(&["build", &format!("docker://{image}")]).ok();
+        let judged = place.byoi(&["verify", &format!("docker://{image}")]).ok();
+        assert!(judged.out.contains("breaks no rule"), "{}", judged.out);
         self.pull(&image);
         image
     }

@@ -19,7 +19,7 @@ fn repository() -> &'static Path {
 }
 
 /// Holds that the file is `expected`, or makes it so.
-fn assert_fresh(name: &str, expected: &str) {
+pub fn assert_fresh(name: &str, expected: &str) {
     let path = repository().join(name);
     if std::env::var_os("BYOI_UPDATE").is_some_and(|value| value == "1") {
         fs::write(&path, expected).unwrap();

@@ -30,5 +30,6 @@ mod support;
 mod verify;
 mod verify_conda;
 mod verify_extensions;
+mod verify_samples;
 mod volume;
 mod wrong_descriptions;

@@ -1,9 +1,16 @@
 //! `byoi verify`: what it says of images, in which form, and how it ends.
 
+use std::fs;
+use std::process::Command;
+
 use byoi::verify::specimen::{Specimen, elf};
+use byoi::verify::{format, server_options};
 use serde_json::Value;
 
+use crate::language_documents::assert_fresh;
 use crate::support::byoi::{Run, Workplace};
+use crate::support::docker::Docker;
+use crate::support::tools;
 
 /// A place with this image as `oci:image`.
 fn place(specimen: &Specimen) -> Workplace {
@@ -68,7 +75,7 @@ fn layers_are_read_once() {
     let made = other.made();
     made.write_layout(&place.path("other"));
     // The layer below is not there any more: it was read with the first image.
-    std::fs::remove_file(place.path("other/blobs/sha256").join(made.manifest.layers[0].digest.hex())).unwrap();
+    fs::remove_file(place.path("other/blobs/sha256").join(made.manifest.layers[0].digest.hex())).unwrap();
     assert_eq!(ids(&place.byoi(&["verify", "--format", "json", "oci:other"])), ["BYOI024"]);
 }
 
@@ -79,4 +86,112 @@ fn the_rules_can_be_listed() {
     assert!(run.out.contains("BYOI020 must   user "), "{}", run.out);
     let rules: Value = place.byoi(&["verify", "--list", "--format", "json"]).ok().json();
     assert_eq!(rules.as_array().unwrap().len(), run.out.lines().count());
+}
+
+/// What SARIF's own schema has against a report.
+fn against_sarif(place: &Workplace, report: &str) -> String {
+    place.write("report.sarif", report);
+    let modules = tools::made_by("hack/sarif", tools::work().join("sarif/node_modules")).canonicalize().unwrap();
+    let probe = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/probe/sarif.js");
+    let mut node = Command::new(tools::server().join("bin/node"));
+    tools::stdout(node.arg(probe).arg(modules).arg(place.path("report.sarif")))
+}
+
+#[test]
+fn reports_for_code_scanning_are_sarif() {
+    let image = Specimen::good().set("User", "root").set("WorkingDir", "/tmp").layer().owned("opt/big", 0o644, (70_000, 0), "x");
+    let place = place(&image);
+    let run = place.byoi(&["verify", "--format", "sarif", "--allow", "BYOI010", "--made-by", "images/Docker file", "oci:image"]);
+    assert_eq!(run.code, Some(1));
+    assert_eq!(against_sarif(&place, &run.out), "");
+    let results = run.json()["runs"][0]["results"].clone();
+    let shown: Vec<_> =
+        results.as_array().unwrap().iter().map(|one| (one["ruleId"].clone(), one["level"].clone(), !one["suppressions"].is_null())).collect();
+    assert_eq!(
+        shown,
+        [("BYOI010".into(), "error".into(), true), ("BYOI020".into(), "error".into(), false), ("BYOI024".into(), "warning".into(), false)]
+    );
+    assert_eq!(results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "images/Docker%20file");
+    // The judge itself can say no.
+    assert!(against_sarif(&place, &run.out.replace("\"ruleId\"", "\"ruleID\"")).contains("additional properties"));
+    assert!(against_sarif(&place, "{}").contains("required property"));
+}
+
+#[test]
+fn reports_for_github_annotate_the_file_that_makes_the_image() {
+    let place = place(&Specimen::good().set("User", "root"));
+    let run = place.byoi(&["verify", "--format", "github", "oci:image"]);
+    assert!(run.code == Some(1) && run.out.starts_with("::error title=BYOI020 "), "{}", run.out);
+    place.write("Dockerfile", "");
+    let run = place.byoi(&["verify", "--format", "github", "oci:image"]);
+    assert!(run.out.starts_with("::error file=Dockerfile,line=1,title=BYOI020 ") && run.out.lines().count() == 1, "{}", run.out);
+    assert_eq!(place.byoi(&["verify", "--format", "github", "--allow", "BYOI020", "oci:image"]).ok().out, "");
+}
+
+#[test]
+fn the_document_of_the_rules_is_fresh() {
+    assert_fresh("docs/rules.md", &format::markdown_rules());
+}
+
+#[test]
+fn the_options_of_the_real_server_are_known() {
+    let main = fs::read_to_string(tools::server().join("share/sagemaker-code-editor/out/server-main.js")).unwrap();
+    let begin = main.find(r#""disable-websocket-compression":{type"#).unwrap();
+    let table = &main[begin..begin + main[begin..].find("_:").unwrap()];
+    let names = table.split(['{', ',']).filter_map(|part| part.split_once(':')).map(|(name, _)| name.trim_matches('"'));
+    let names: Vec<_> = names.filter(|name| !["type", "cat", "args", "description", "deprecates", "deprecationMessage"].contains(name)).collect();
+    assert!(names.len() > 30, "{names:?}");
+    let missing: Vec<_> = names.iter().filter(|name| !server_options().any(|known| known == **name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn what_a_description_comes_to_is_judged_without_being_written() {
+    let place = Workplace::new();
+    Specimen::good().without("usr/local/bin/byoi-entrypoint").set("User", "root").made().write_layout(&place.path("base"));
+    place.write("byoi.toml", "schema = 1\nbase = \"oci:base\"\n");
+    let run = place.byoi(&["verify", "byoi.toml"]).ok();
+    assert!(run.out.starts_with("byoi.toml breaks no rule"), "{}", run.out);
+    assert_eq!(ids(&place.byoi(&["verify", "--format", "json"]).ok()), Vec::<String>::new());
+    assert!(place.path("byoi.lock").exists());
+}
+
+#[test]
+fn an_app_image_config_may_name_another_start() {
+    let image = Specimen::good().set("Entrypoint", vec!["/bin/bash"]).set("Cmd", Value::Null);
+    let place = place(&image);
+    let judged = |more: &[&str]| ids(&place.byoi(&[&["verify", "--format", "json"], more, &["oci:image"]].concat()));
+    assert_eq!(judged(&[]), ["BYOI061"]);
+    let config = |entrypoint: &str| serde_json::json!({"CodeEditorAppImageConfig": {"ContainerConfig": {"ContainerEntrypoint": [entrypoint]}}});
+    place.write("right.json", config("/usr/local/bin/byoi-entrypoint").to_string());
+    assert!(judged(&["--app-image-config", "right.json"]).is_empty());
+    place.write("wrong.json", config("/usr/local/bin/nothing").to_string());
+    assert_eq!(judged(&["--app-image-config", "wrong.json"]), ["BYOI064"]);
+    place.write("other.json", "{}");
+    place.byoi(&["verify", "--app-image-config", "other.json", "oci:image"]).fails(3, &["has no `CodeEditorAppImageConfig`"]);
+}
+
+#[test]
+fn an_image_of_the_local_docker_is_judged() {
+    let docker = Docker::start();
+    let place = place(&Specimen::good().set("User", "root"));
+    let mut skopeo = Command::new("skopeo");
+    skopeo.args(["copy", "--quiet", "--insecure-policy", "--dest-daemon-host", &docker.host()]);
+    let image = "docker-daemon:byoi-verify:1";
+    tools::stdout(skopeo.arg(format!("oci:{}", place.path("image").display())).arg(image));
+    let mut command = place.command(&["verify", "--format", "json", image]);
+    assert_eq!(ids(&Run::of(command.env("DOCKER_HOST", docker.host()))), ["BYOI020"]);
+    let mut command = place.command(&["verify", "docker-daemon:byoi-verify:2"]);
+    Run::of(command.env("DOCKER_HOST", docker.host()))
+        .fails(3, &["could not be judged", "does not give `byoi-verify:2`", "reference does not exist"]);
+    assert!(place.leftovers().is_empty());
+}
+
+#[test]
+fn a_build_says_what_its_documents_break() {
+    let place = Workplace::new();
+    Specimen::good().without("usr/local/bin/byoi-entrypoint").env("AWS_REGION", "x").made().write_layout(&place.path("base"));
+    place.write("byoi.toml", "schema = 1\nbase = \"oci:base\"\n");
+    let run = place.byoi(&["build", "oci:image"]).ok();
+    assert!(run.message().contains("BYOI050") && run.message().contains("AWS_REGION is set, to `x`"), "{}", run.err);
 }

@@ -38,9 +38,34 @@ impl Base {
             base.debian();
             base.micromamba_layer();
             base.configure(&MICROMAMBA);
-            base.environment_layer();
-            base.distribution_layer();
+            base.environment_layer((1000, 100));
+            base.distribution_layer(&["hello-second-1.0.0"]);
             base.configure(&DISTRIBUTION);
+        })
+    }
+
+    /// What the first sample Dockerfile of the documentation makes: the editor in micromamba's environment, installed by root, a bare `USER 1000`
+    /// and a command in shell form.
+    pub fn micromamba_sample() -> Self {
+        Self::made("micromamba-sample", |base| {
+            base.debian();
+            base.micromamba_layer();
+            base.configure(&MICROMAMBA);
+            base.environment_layer((0, 0));
+            base.configure(&["--config.user", "1000", "--config.cmd", "/usr/local/bin/_dockerfile_shell.sh", "--config.cmd", SAMPLE_COMMAND]);
+        })
+    }
+
+    /// What the second makes: an extension that root installs into sagemaker-distribution, and its entrypoint.
+    pub fn distribution_sample() -> Self {
+        Self::made("distribution-sample", |base| {
+            base.debian();
+            base.micromamba_layer();
+            base.configure(&MICROMAMBA);
+            base.environment_layer((1000, 100));
+            base.distribution_layer(&["hello-second-1.0.0", "hello-studio-1.2.3"]);
+            base.configure(&DISTRIBUTION);
+            base.configure(&["--config.entrypoint", "entrypoint-code-editor"]);
         })
     }
 
@@ -134,18 +159,18 @@ impl Base {
             directory(&stage.join(path), mode);
         }
         let files = ["etc/passwd", "etc/group", "etc/arg_mamba_user", "usr/bin/micromamba", "usr/local/bin/_entrypoint.sh"];
-        let more = ["usr/local/bin/_activate_current_env.sh", "opt/conda", "home"];
+        let more = ["usr/local/bin/_activate_current_env.sh", "usr/local/bin/_dockerfile_shell.sh", "opt/conda", "home"];
         self.add(&stage, &[&files[..], &more].concat(), (0, 0));
     }
 
-    fn environment_layer(&self) {
+    fn environment_layer(&self, owner: (u32, u32)) {
         let stage = self.directory.join("environment");
         fs::create_dir_all(stage.join("opt")).unwrap();
         rattler::install(&stage.join("opt/conda"), "/opt/conda", &rattler::solve(&rattler::channel(), DISTRIBUTION_SPECS));
-        self.add(&stage, &["opt/conda"], (1000, 100));
+        self.add(&stage, &["opt/conda"], owner);
     }
 
-    fn distribution_layer(&self) {
+    fn distribution_layer(&self, extensions: &[&str]) {
         let stage = self.stage("distribution");
         self.account_file(&stage, "passwd", "sagemaker-user:x:1000:100::/home/sagemaker-user:/bin/bash");
         self.account_file(&stage, "group", "sagemaker-user:x:100:");
@@ -159,7 +184,7 @@ impl Base {
         }
         directory(&stage.join("run/supervisord"), 0o777);
         directory(&stage.join("home"), 0o777);
-        install_extension(&stage.join(data));
+        extensions.iter().for_each(|extension| install_extension(&stage.join(data), extension));
         for (file, settings) in [
             ("Machine", r#"{"python.terminal.activateEnvironment": false, "python.defaultInterpreterPath": "/opt/conda/bin/python"}"#),
             ("User", r#"{"extensions.autoUpdate": false}"#),
@@ -186,8 +211,8 @@ fn directory(path: &Path, mode: u32) {
 }
 
 /// By the real server, as sagemaker-distribution's Dockerfile does it.
-fn install_extension(data: &Path) {
-    let vsix = tools::vsix("hello-second-1.0.0");
+fn install_extension(data: &Path, extension: &str) {
+    let vsix = tools::vsix(extension);
     let mut install = tools::editor(&["--install-extension", vsix.to_str().unwrap(), "--extensions-dir"]);
     install.arg(data.join("extensions")).arg("--server-data-dir").arg(data);
     tools::stdout(install.env("HOME", data));
@@ -198,6 +223,9 @@ fn install_extension(data: &Path) {
         }
     }
 }
+
+/// The first sample's CMD as the image's config has it: one word for the shell that its base names.
+const SAMPLE_COMMAND: &str = "eval \"$(micromamba shell hook --shell=bash)\"; micromamba activate base; sagemaker-code-editor --host 0.0.0.0 --port 8888 --without-connection-token --base-path \"/CodeEditor/default\"";
 
 const MICROMAMBA: [&str; 20] = [
     "--config.user",
