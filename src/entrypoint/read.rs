@@ -13,6 +13,8 @@ pub struct Read {
     pub conda_prefix: Option<ImagePath>,
     /// The server's command; begins with the launcher's name.
     pub command: Vec<String>,
+    /// Whether it sources scripts that activate conda's environment.
+    pub activates: bool,
 }
 
 /// Reads the script; none where it is another one.
@@ -29,7 +31,8 @@ pub fn read(text: &str) -> Option<Read> {
     let arguments = text.lines().find_map(|line| line.trim().strip_prefix("start_server ")).filter(|line| *line != "\"$@\"");
     let arguments = arguments.map(|line| unquoted(line.trim_end_matches("\"$@\"").trim_end())).unwrap_or_default();
     let command = std::iter::once(LAUNCHER.to_owned()).chain(arguments).collect();
-    Some(Read { platform: path("platform_entrypoint"), conda_prefix: path("conda_prefix"), command })
+    let activates = text.lines().any(|line| line.starts_with("activate ") && !line.starts_with("activate 0 "));
+    Some(Read { activates, platform: path("platform_entrypoint"), conda_prefix: path("conda_prefix"), command })
 }
 
 /// The words of a line in which each is quoted as the script's are.
@@ -78,7 +81,10 @@ mod tests {
         assert_eq!((own.platform, own.conda_prefix), (None, Some(ImagePath::literal("/opt/env"))));
         let platform = ImagePath::literal("/usr/bin/entrypoint-code-editor");
         let own = written("", &Facts { entrypoint: Some(platform.clone()), ..Facts::default() });
-        assert_eq!((own.platform, own.command.len()), (Some(platform), 1));
+        assert_eq!((own.platform, own.command.len(), own.activates), (Some(platform), 1, false));
+        let description = crate::description::parse("byoi.toml", "schema = 1\nbase = \"scratch\"\n").unwrap();
+        let sourcing = Entrypoint::new(&description, &Facts::default()).unwrap().sourcing(vec!["/opt/conda/x.sh".to_owned()]);
+        assert!(read(&sourcing.script()).unwrap().activates);
     }
 
     #[test]

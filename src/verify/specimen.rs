@@ -256,6 +256,12 @@ impl Specimen {
         ids.into_iter().collect()
     }
 
+    /// All that was found, for the messages of tests.
+    pub fn shown(&self) -> String {
+        let findings = self.judged().findings.into_iter();
+        findings.map(|finding| format!("{} {}: {}", finding.rule.id, finding.subject, finding.what)).collect::<Vec<_>>().join("; ")
+    }
+
     /// What the rule with this id found.
     pub fn found(&self, id: &str) -> Vec<String> {
         let findings = self.judged().findings.into_iter().filter(|finding| finding.rule.id == id);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::Program;
 use crate::base::index::{Entry, Node};
 use crate::contract::HOME;
+use crate::entrypoint;
 use crate::image_path::ImagePath;
 use crate::verify::environment::{Environment, Package};
 use crate::verify::rule::{Check, Level, Rule};
@@ -199,7 +200,9 @@ fn activates(files: &Files) -> bool {
         Lookup::Found(found) => files.index.content(&found.real),
         _ => None,
     });
-    scripts.into_iter().any(|text| String::from_utf8_lossy(text).lines().any(|line| line.contains("activate") && !line.trim_start().starts_with('#')))
+    let says_so = |text: &str| text.lines().any(|line| line.contains("activate") && !line.trim_start().starts_with('#'));
+    let mut texts = scripts.map(String::from_utf8_lossy);
+    texts.any(|text| entrypoint::read(&text).map_or_else(|| says_so(&text), |own| own.activates))
 }
 
 fn python(_: &Evidence, files: &Files) -> Vec<Found> {

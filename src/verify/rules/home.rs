@@ -1,4 +1,4 @@
-//! 025–029: what the space's volume hides, since it is mounted over the home.
+//! 025–029: what the space's volume hides, since it is mounted over the home. Extensions and conda environments have rules of their own.
 
 use std::collections::BTreeSet;
 
@@ -33,17 +33,6 @@ pub(super) const RULES: &[Rule] = &[
         description: "cannot be broken: byoi's entrypoint lies in /usr/local/bin",
         source: MOUNT,
         check: Check::Files(hidden_command),
-    },
-    Rule {
-        id: "BYOI027",
-        name: "hidden-environment",
-        title: "No conda environment of the image lies in the home",
-        level: Level::Must,
-        why: "Its packages are there with `docker run`, and gone in Studio: the space's volume is mounted over them",
-        dockerfile: "make it below /opt/conda: `micromamba create --prefix /opt/conda/envs/NAME`",
-        description: "`conda.prefix` outside the home",
-        source: MOUNT,
-        check: Check::Files(hidden_environment),
     },
     Rule {
         id: "BYOI028",
@@ -89,12 +78,6 @@ fn hidden_command(_: &Evidence, files: &Files) -> Vec<Found> {
         _ => None,
     })
     .collect()
-}
-
-fn hidden_environment(_: &Evidence, files: &Files) -> Vec<Found> {
-    let home = ImagePath::literal(HOME);
-    let environments = files.index.below(&home).filter(|(path, entry)| entry.node == Node::Directory && path.name() == b"conda-meta");
-    environments.filter_map(|(path, _)| Some(Found::at_path(&path.parent()?, "it is a conda environment"))).collect()
 }
 
 fn hidden_variable(evidence: &Evidence, files: &Files) -> Vec<Found> {

@@ -24,7 +24,6 @@ pub(super) fn cases() -> Vec<Case> {
             "BYOI026",
             good().set("Entrypoint", vec!["/home/sagemaker-user/bin/start"]).file("home/sagemaker-user/bin/start", 0o755, "#!/bin/sh\nexec \"$@\"\n"),
         ),
-        ("BYOI027", good().file("home/sagemaker-user/env/conda-meta/history", 0o644, "")),
         ("BYOI028", good().env("PIP_CONFIG_FILE", "/home/sagemaker-user/.pip.conf").file("home/sagemaker-user/.pip.conf", 0o644, "")),
         ("BYOI029", good().file("home/sagemaker-user/notes.md", 0o644, "")),
     ]

@@ -28,9 +28,9 @@ fn the_good_image_breaks_no_rule() {
 #[test]
 fn each_rule_has_an_image_that_breaks_it_alone() {
     let cases = cases();
-    for (number, (id, specimen)) in cases.iter().enumerate() {
-        assert_eq!(specimen.broken(), [*id], "case {number}: {:?}", specimen.judged().findings);
-    }
+    let wrong = cases.iter().enumerate().filter(|(_, (id, specimen))| specimen.broken() != [*id]);
+    let wrong: Vec<String> = wrong.map(|(number, (id, specimen))| format!("{number}, {id}: {}", specimen.shown())).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let covered: BTreeSet<_> = cases.iter().map(|(id, _)| *id).collect();
     let all: BTreeSet<_> = super::all().iter().map(|rule| rule.id).collect();
     assert_eq!(covered, all);
