@@ -15,10 +15,10 @@ use crate::support::unpacked::Unpacked;
 const USER: (u32, u32) = (UID, GID);
 const ROOT: (u32, u32) = (0, 0);
 
-/// The good image, with a server that reads the image's own directory.
+/// The good image, with a server that reads the image's own directory: by a link, since the path itself is longer than an argument may be.
 fn good() -> Specimen {
-    let more = ["--extensions-dir", IMAGE_EXTENSIONS].map(str::to_owned);
-    Specimen::good().set("Cmd", json!(server_command(BASE_PATH, &more)))
+    let more = ["--extensions-dir", "/opt/extensions"].map(str::to_owned);
+    Specimen::good().link("opt/extensions", IMAGE_EXTENSIONS).set("Cmd", json!(server_command(BASE_PATH, &more)))
 }
 
 fn at(name: &str) -> String {

@@ -6,7 +6,7 @@ use crate::extension::engine;
 use crate::image_path::ImagePath;
 use crate::verify::extensions::{Directory, Extensions, Folder, Manifest, Use};
 use crate::verify::rule::{Check, Level, Rule};
-use crate::verify::{Evidence, Files, Found, Value, may};
+use crate::verify::{Evidence, Files, Found, may};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -41,17 +41,6 @@ pub(super) const RULES: &[Rule] = &[
         description: "of a base: take another one; what `[[extension]]` lays can be read",
         source: "Code-OSS, extensionsScannerService.ts; measured: extensions directory 0700, owned by root",
         check: Check::Files(unreadable),
-    },
-    Rule {
-        id: "BYOI083",
-        name: "extensions-lost",
-        title: "Extensions that users install lie on the space's volume",
-        level: Level::Should,
-        why: "What users install, and their settings, are gone when the app starts anew. An `--extensions-dir` of the image's own is taken for intended",
-        dockerfile: "start the server with `--server-data-dir /home/sagemaker-user/sagemaker-code-editor-server-data`",
-        description: "cannot be broken: byoi always writes it; on sagemaker-distribution its own script does",
-        source: "Code-OSS, serverEnvironmentService.ts; amazon-sagemaker-feedback #75",
-        check: Check::Files(lost),
     },
     Rule {
         id: "BYOI084",
@@ -177,31 +166,6 @@ fn is_open(files: &Files, path: &ImagePath) -> bool {
 fn mode(files: &Files, path: &ImagePath) -> String {
     let attributes = files.index.get(path).map(|entry| entry.attributes);
     attributes.map(|found| format!(" (mode {:04o}, owner {}:{})", found.mode, found.uid, found.gid)).unwrap_or_default()
-}
-
-fn lost(evidence: &Evidence, files: &Files) -> Vec<Found> {
-    let Some(server) = files.start.server() else { return Vec::new() };
-    let (given, data) = match (server.value("extensions-dir"), server.value("server-data-dir")) {
-        (Value::Absent, Value::Text(data)) => (true, data),
-        (Value::Absent, Value::Absent) => (false, home(evidence, files)),
-        _ => return Vec::new(),
-    };
-    let data = files.index.resolve(&ImagePath::parse(&data).unwrap_or_default()).unwrap_or_default();
-    if data.starts_with(&ImagePath::literal(HOME)) {
-        return Vec::new();
-    }
-    let place = data.absolute();
-    let what = match given {
-        true => format!("the server keeps its data in {place}, which is not on the volume"),
-        false => format!("the command has no --server-data-dir, so the server keeps its data in the home, {place}, which is not on the volume"),
-    };
-    vec![Found::at_config(if evidence.config.cmd.is_empty() { "Entrypoint" } else { "Cmd" }, what)]
-}
-
-/// The home of the container's user, as a runtime sets it.
-fn home(evidence: &Evidence, files: &Files) -> String {
-    let of_passwd = || files.account.ids.as_ref().ok().and_then(|(uid, _)| files.account.entry(*uid)).map(|entry| entry.home.clone());
-    evidence.config.variable("HOME").map(str::to_owned).or_else(of_passwd).unwrap_or_else(|| "/".to_owned())
 }
 
 fn leftovers(_: &Evidence, files: &Files) -> Vec<Found> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Case;
-use crate::contract::{BASE_PATH, GID, IMAGE_EXTENSIONS, SERVER_DATA, UID, server_command};
+use crate::contract::{BASE_PATH, GID, IMAGE_EXTENSIONS, UID, server_command};
 use crate::verify::specimen::{Specimen, listed};
 
 const USER: (u32, u32) = (UID, GID);
@@ -58,7 +58,6 @@ pub(super) fn cases() -> Vec<Case> {
         ("BYOI082", good().directory(&at(""), 0o700, ROOT)),
         ("BYOI082", good().directory(&at("acme.hello-1.2.3"), 0o750, ROOT)),
         ("BYOI082", good().file(&at("acme.hello-1.2.3/out/main.js"), 0o600, "")),
-        ("BYOI083", good().set("Cmd", json!(on_volume("/opt/data")))),
         ("BYOI084", good().owned(&at(".0a1b/package.json"), 0o644, USER, more())),
         ("BYOI085", read().without(&at("extensions.json")).directory(&at(""), 0o755, ROOT)),
         ("BYOI086", list(read(), "[")),
@@ -74,23 +73,6 @@ pub(super) fn cases() -> Vec<Case> {
         ("BYOI095", good().owned(&at("acme.hello-1.2.3/.vsixmanifest"), 0o644, USER, vsix("linux-arm64"))),
         ("BYOI096", list(with(good(), "acme.more-1.0.0", &manifest("more", "1.0.0", json!({"extensionDependencies": ["ms.Py"]}))), both())),
     ]
-}
-
-/// The server's command with its data elsewhere.
-fn on_volume(data: &str) -> Vec<String> {
-    server_command(BASE_PATH, &[]).into_iter().map(|word| if word == SERVER_DATA { data.to_owned() } else { word }).collect()
-}
-
-#[test]
-fn without_a_place_of_its_own_the_server_uses_the_home() {
-    let command: Vec<String> = server_command(BASE_PATH, &[]).into_iter().take_while(|word| word != "--server-data-dir").collect();
-    let image = || Specimen::good().set("Cmd", json!(command));
-    assert!(image().found("BYOI083").is_empty());
-    let elsewhere = image().env("HOME", "/home/mambauser").found("BYOI083");
-    assert!(elsewhere[0].contains("in the home, /home/mambauser, which is not on the volume"), "{elsewhere:?}");
-    let nobody = image().set("Env", json!(["PATH=/opt/conda/bin:/usr/bin:/bin"]));
-    assert!(nobody.found("BYOI083").is_empty(), "passwd knows the home");
-    assert_eq!(nobody.file("etc/passwd", 0o644, "").found("BYOI083").len(), 1);
 }
 
 fn text_alone(entry: &mut serde_json::Map<String, Value>) {

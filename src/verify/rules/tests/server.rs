@@ -58,3 +58,14 @@ fn the_place_is_where_the_words_stand() {
     let image = Specimen::good().set("Cmd", vec!["/opt/start"]).file("opt/start", 0o755, script);
     assert_eq!(image.found("BYOI067"), ["/opt/start: the editor listens on port 8000"]);
 }
+
+#[test]
+fn without_a_place_of_its_own_the_server_uses_the_home() {
+    let image = || replaced("--server-data-dir /home/sagemaker-user/data", "");
+    assert!(image().found("BYOI073").is_empty());
+    let elsewhere = image().env("HOME", "/home/mambauser").found("BYOI073");
+    assert_eq!(elsewhere, ["config.Cmd: the editor is started without --server-data-dir, and the user's home is /home/mambauser"]);
+    let nobody = image().set("Env", vec!["PATH=/opt/conda/bin:/usr/bin:/bin"]);
+    assert!(nobody.found("BYOI073").is_empty(), "passwd knows the home");
+    assert_eq!(nobody.file("etc/passwd", 0o644, "").found("BYOI073").len(), 1);
+}
