@@ -53,7 +53,7 @@ pub struct Evidence {
 /// What the layers hold.
 #[derive(Debug)]
 pub struct Files {
-    /// The merged tree, every entry of it. Contents are there for what [`interest::survey`] names and for shell scripts.
+    /// The merged tree, every entry of it. Contents are there for the small files that rules read, and for shell scripts.
     pub index: Index,
     /// What is known of each layer, the lowest first.
     pub layers: Vec<LayerFacts>,
