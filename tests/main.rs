@@ -23,6 +23,8 @@ mod layer_memory;
 mod registry;
 mod rootfs;
 mod run;
+mod run_bundle;
+mod run_failures;
 mod structure;
 mod studio;
 mod studio_documents;

@@ -1,59 +1,19 @@
-//! `byoi run`: the quickstart's image passes every step; each failure that users report is made and recognised; nothing is left afterwards.
+//! `byoi run` with docker: the quickstart's image passes every step, on a home of another image too, and nothing is left afterwards.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
 use crate::support::byoi::{Run, Workplace};
 use crate::support::docker::Docker;
+use crate::support::run::{command, inventory, is_healthy, outcomes, run};
 use crate::support::studio::{inside, quickstart};
 use crate::support::tools::stdout;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Steps that Code-OSS alone does not pass: SageMaker's patches bring their pages.
-const NOT_IN_CODE_OSS: [&str; 2] = ["health", "idle"];
-
-/// `byoi run` beside the daemon.
-fn command(docker: &Docker, place: &Workplace, arguments: &[&str]) -> Command {
-    let network = docker.inside();
-    let words: Vec<&str> = ["run"].iter().chain(arguments).copied().collect();
-    let mut command = place.through(&network.each_ref().map(String::as_str), &words);
-    // Debian's own client: another one on the path may be too new for its daemon.
-    command.env("DOCKER_HOST", docker.host()).env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").stdin(Stdio::null());
-    command
-}
-
-fn run(docker: &Docker, place: &Workplace, arguments: &[&str]) -> Run {
-    Run::of(&mut command(docker, place, arguments))
-}
-
-/// All that a daemon has: containers, volumes, names of images.
-fn inventory(docker: &Docker) -> [String; 3] {
-    [&["ps", "--all", "--format", "{{.Names}}"][..], &["volume", "ls", "--quiet"], &["images", "--format", "{{.Repository}}:{{.Tag}}"]]
-        .map(|words| docker.run(words))
-}
-
-/// The outcome of each step, `step=outcome`.
-fn outcomes(report: &Value) -> Vec<String> {
-    let text = |step: &Value, key: &str| step[key].as_str().unwrap().to_owned();
-    report["steps"].as_array().unwrap().iter().map(|step| format!("{}={}", text(step, "step"), text(step, "outcome"))).collect()
-}
-
-/// Demands that an image passed every step.
-#[track_caller]
-fn is_healthy(report: &Value) {
-    let outcomes = outcomes(report);
-    assert_eq!(outcomes.len(), 11);
-    for outcome in outcomes {
-        let expected = if NOT_IN_CODE_OSS.iter().any(|step| outcome.starts_with(step)) { "skipped" } else { "passed" };
-        assert!(outcome.ends_with(expected), "{report:#}");
-    }
-    assert_eq!(report["healthy"], true);
-}
 
 #[test]
 fn the_quickstart_passes_and_nothing_is_left() {
@@ -61,7 +21,7 @@ fn the_quickstart_passes_and_nothing_is_left() {
     let place = quickstart();
     let before = inventory(&docker);
     let lines = run(&docker, &place, &[]).ok().out;
-    assert_eq!(lines.lines().count(), 11, "{lines}");
+    assert_eq!(lines.lines().count(), 12, "{lines}");
     assert!(lines.contains("passed   base-path     GET /codeeditor/default answers 200\n"), "{lines}");
     assert!(lines.contains("passed   second-start  SIGTERM ended it; on the same home it listens on 0.0.0.0:8888"), "{lines}");
     assert_eq!(inventory(&docker), before);

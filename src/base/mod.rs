@@ -26,6 +26,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unpack;
 
 pub use blobs::{BlobReader, Blobs, Verified};
 pub use error::BaseError;
@@ -39,3 +40,4 @@ pub use read::read;
 pub use registry::RegistryBlobs;
 pub use rootfs::{RootFs, RootFsComponent, inspect};
 pub use survey::{Survey, SurveyedLayer, survey};
+pub use unpack::unpack;

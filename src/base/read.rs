@@ -19,8 +19,8 @@ use crate::progress::{Progress, Task, Whole};
 
 /// Layers that are read at one time.
 pub(super) const AT_ONCE: usize = 3;
-/// A layer; or what failed, and the blob's own error where it was the blob that failed.
-type Outcome = Result<Scanned, (io::Error, Option<io::Error>)>;
+/// What came of a blob; or what failed, and the blob's own error where it was the blob that failed.
+type Outcome<T> = Result<T, (io::Error, Option<io::Error>)>;
 
 /// Reads all layers, the lowest first, and gives what `interest` asks for of the merged tree. Compressed bytes are held against `layers`,
 /// plain ones against `diff_ids`.
@@ -59,14 +59,23 @@ pub(super) async fn scan_layer(
     task: Box<dyn Task>,
     stop: Arc<AtomicBool>,
 ) -> Result<Scanned, Error> {
+    let scanned = over_blob(layer, blobs, task, stop, move |source| scan(source, &filter)).await?;
+    demand_diff_id(layer, scanned.diff_id, diff_id)?;
+    Ok(scanned)
+}
+
+/// Does in a thread what `work` does with the bytes of a layer's blob.
+pub(super) async fn over_blob<T: Send + 'static>(
+    layer: &Descriptor,
+    blobs: &dyn Blobs,
+    task: Box<dyn Task>,
+    stop: Arc<AtomicBool>,
+    work: impl FnOnce(Source) -> io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
     let reader = blobs.open(layer).await?;
-    let scanned = tokio::task::spawn_blocking(move || scan_blob(reader, &filter, task, stop)).await;
-    let scanned = scanned.unwrap_or_else(|panic| Err((io::Error::other(panic.to_string()), None)));
-    match scanned {
-        Ok(scanned) => {
-            demand_diff_id(layer, scanned.diff_id, diff_id)?;
-            Ok(scanned)
-        }
+    let done = tokio::task::spawn_blocking(move || in_thread(reader, task, stop, work)).await;
+    match done.unwrap_or_else(|panic| Err((io::Error::other(panic.to_string()), None))) {
+        Ok(done) => Ok(done),
         Err((cause, None)) => Err(damaged(layer, &cause).into()),
         Err((_, Some(cause))) if cause.kind() == io::ErrorKind::InvalidData => Err(damaged(layer, &cause).into()),
         Err((_, Some(cause))) => Err(BaseError::Read { layer: layer.digest, cause }.into()),
@@ -81,10 +90,10 @@ pub(super) fn demand_diff_id(layer: &Descriptor, found: Digest, named: Digest) -
     Err(BaseError::Layer { layer: layer.digest, why: format!("its tar has the digest {found}, the config says {named}") })
 }
 
-fn scan_blob(reader: BlobReader, filter: &Filter, task: Box<dyn Task>, stop: Arc<AtomicBool>) -> Outcome {
+fn in_thread<T>(reader: BlobReader, task: Box<dyn Task>, stop: Arc<AtomicBool>, work: impl FnOnce(Source) -> io::Result<T>) -> Outcome<T> {
     let failure = Arc::new(Mutex::new(None));
     let source = Source { bridge: SyncIoBridge::new(reader), task, stop, failure: failure.clone() };
-    scan(source, filter).map_err(|error| (error, failure.lock().unwrap_or_else(PoisonError::into_inner).take()))
+    work(source).map_err(|error| (error, failure.lock().unwrap_or_else(PoisonError::into_inner).take()))
 }
 
 pub(super) fn damaged(layer: &Descriptor, cause: &io::Error) -> BaseError {
@@ -103,7 +112,7 @@ impl Drop for Stop {
 }
 
 /// A blob for a thread to read. It keeps its own error, so that a failing network can be told from a damaged layer.
-struct Source {
+pub(super) struct Source {
     bridge: SyncIoBridge<BlobReader>,
     task: Box<dyn Task>,
     stop: Arc<AtomicBool>,

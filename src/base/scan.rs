@@ -38,17 +38,30 @@ pub(super) struct Scanned {
 /// # Errors
 /// A damaged layer; what `source` reports.
 pub(super) fn scan(source: impl Read, filter: &Filter) -> io::Result<Scanned> {
+    let mut scanner = Scanner::new(filter);
+    let Passed { packing, diff_id, unpacked } = each_member(source, |member, mut content| scanner.take(member, &mut content))?;
+    Ok(Scanned { layer: scanner.layer, diff_id, facts: LayerFacts { packing, unpacked, ..scanner.facts } })
+}
+
+/// What a layer was, as bytes.
+pub(super) struct Passed {
+    packing: Packing,
+    pub(super) diff_id: Digest,
+    unpacked: u64,
+}
+
+/// Reads a layer to the end of its bytes, and hands out each member with its content.
+pub(super) fn each_member(source: impl Read, mut take: impl FnMut(Member, &mut dyn Read) -> io::Result<()>) -> io::Result<Passed> {
     let (packing, plain) = decompress(BufReader::with_capacity(BUFFER, source))?;
     let mut members = Members::of_layer(Digesting::new(Bounded::new(plain)));
-    let mut scanner = Scanner::new(filter);
     while let Some(member) = members.next()? {
-        scanner.take(member, &mut members)?;
+        take(member, &mut members)?;
     }
     // What follows the last member counts for the diff id, and only the end of the blob says whether its digest was right.
     let mut rest = members.into_inner();
     io::copy(&mut rest, &mut io::sink())?;
     let (_, diff_id, unpacked) = rest.finish();
-    Ok(Scanned { layer: scanner.layer, diff_id, facts: LayerFacts { packing, unpacked, ..scanner.facts } })
+    Ok(Passed { packing, diff_id, unpacked })
 }
 
 /// The plain bytes. As the programs that unpack layers do, this trusts the first bytes and not the media type.
@@ -198,7 +211,7 @@ fn hash(content: &mut impl Read) -> io::Result<Digest> {
 }
 
 /// What a member's name makes of it.
-enum Mark {
+pub(super) enum Mark {
     None,
     /// What the layers below have at this path is deleted.
     Whiteout(ImagePath),
@@ -208,7 +221,7 @@ enum Mark {
     Driver,
 }
 
-fn marked(path: &ImagePath) -> io::Result<Mark> {
+pub(super) fn marked(path: &ImagePath) -> io::Result<Mark> {
     // Nearly all paths, without looking at each component.
     if !path.as_bytes().windows(WHITEOUT.len()).any(|window| window == WHITEOUT) {
         return Ok(Mark::None);

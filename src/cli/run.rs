@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -95,7 +96,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<(), Error> {
         None => ContainerConfig::default(),
         Some(file) => app_image_config::read(&file.display().to_string(), &std::fs::read(file).map_err(FileError::at("read", file))?)?,
     };
-    let engine = run::find(args.engine).await?;
+    let engine = run::find(args.engine, matches!(args.subject, Subject::Engine(_))).await?;
     context.printer.detail(format!("{} runs it", engine.name()));
     let image = image(args, context).await?;
     let source = match (&args.subject, &image) {
@@ -104,7 +105,9 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<(), Error> {
         (subject, None) => return Err(no_image(subject)),
     };
     let home = args.volume.clone().map_or(Home::New, Home::Kept);
-    let Prepared { mut engine, command, used_home } = engine.prepare(Request { source, space: Space::new(&config), home, port: args.port }).await?;
+    let progress = Arc::new(context.printer.clone());
+    let request = Request { source, space: Space::new(&config), home, port: args.port, progress };
+    let Prepared { mut engine, command, used_home } = engine.prepare(request).await?;
 
     let told = |step: &Step| {
         let line = step.line();

@@ -144,7 +144,7 @@ pub fn of_end(code: i64, log: &str, command: &[String]) -> Diagnosis {
         );
     }
     let said = last_lines(log, 3);
-    let said = if said.is_empty() { " and said nothing".to_owned() } else { format!("; the last that it said: {said}") };
+    let said = if said.is_empty() { ", which said nothing".to_owned() } else { format!("; the last that it said: {said}") };
     Diagnosis::new(
         Cause::Ended,
         format!("the container ended with exit code {code} before anybody listened: `{shown}`{said}"),
@@ -184,7 +184,8 @@ fn of_log(log: &str) -> Option<Diagnosis> {
     line_with(&["EACCES: permission denied", "EROFS: read-only", "Permission denied"]).map(unwritable)
 }
 
-fn unwritable(line: &str) -> Diagnosis {
+/// A place that the server may not write to, or what it says of one.
+pub fn unwritable(line: &str) -> Diagnosis {
     Diagnosis::new(
         Cause::UnwritableHome,
         format!("user 1000:100 may not write where the image wants to: `{}`", line.trim()),

@@ -60,7 +60,7 @@ impl Docker {
     /// # Errors
     /// An image that is not there or not taken, an engine that fails.
     pub async fn prepare(client: Client, version: String, request: Request<'_>) -> Result<Prepared, Error> {
-        let Request { source, space, home, port } = request;
+        let Request { source, space, home, port, .. } = request;
         let name = format!("byoi-run-{:016x}", fastrand::u64(..));
         let image = format!("localhost/{name}:latest");
         // From here on its end takes away whatever was made.

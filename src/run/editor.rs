@@ -10,8 +10,21 @@ use crate::error::Error;
 
 /// The server's program, below the editor's folder.
 const MAIN: &str = "/out/server-main.js";
-/// Prints each process as two lines: its executable, and its words, each ended by a NUL.
-const PROCESSES: &str = r#"for p in /proc/[0-9]*; do echo "$(readlink "$p/exe")"; cat "$p/cmdline"; echo; done 2>/dev/null"#;
+/// Prints each process as two lines: number and executable, and its words, each ended by a NUL.
+const PROCESSES: &str = r#"for p in /proc/[0-9]*; do echo "${p#/proc/} $(readlink "$p/exe")"; cat "$p/cmdline"; echo; done 2>/dev/null"#;
+/// Prints as JSON the home of a process, the directory of its data, and which of both nobody may write to.
+const PLACES: &str = r"
+const fs = require('fs'), path = require('path'), [pid, option, folder] = process.argv.slice(1);
+const variables = fs.readFileSync('/proc/' + pid + '/environ', 'utf8').split('\0');
+const home = (variables.find((variable) => variable.startsWith('HOME=')) || 'HOME=').slice(5) || require('os').homedir();
+const data = option || path.join(home, folder);
+const writable = (place) => {
+  try { fs.accessSync(place, fs.constants.W_OK); return true; }
+  catch (error) { return error.code === 'ENOENT' && place !== '/' && writable(path.dirname(place)); }
+};
+console.log(JSON.stringify({ home, data, denied: [home, data].filter((place) => !writable(place)) }));";
+/// Where the server's data lie in its home if nobody says otherwise. Source: product.json of SageMaker's builds from 1.8 on.
+const DATA_FOLDER: &str = ".code-editor-server";
 /// Prints `publisher.name@version` of each extension in a directory.
 const SHIPPED: &str = r"
 const fs = require('fs'), directory = process.argv[1];
@@ -25,12 +38,25 @@ for (const name of fs.existsSync(directory) ? fs.readdirSync(directory).sort() :
 /// A server that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
+    /// The number of its process, in the container.
+    process: String,
     /// The node that runs it.
     node: String,
     /// Its program.
     main: String,
     /// Its arguments.
     arguments: Vec<String>,
+}
+
+/// Where a server keeps what outlasts it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
+pub struct Places {
+    /// Its `HOME`.
+    pub home: String,
+    /// The directory of its data.
+    pub data: String,
+    /// Which of both it may not write to.
+    pub denied: Vec<String>,
 }
 
 /// What a server says of itself.
@@ -65,9 +91,10 @@ impl Server {
         lines.chunks_exact(2).find_map(|process| {
             let words: Vec<&str> = process[1].split_terminator('\0').collect();
             let at = words.iter().position(|word| word.ends_with(MAIN))?;
-            let is_node = process[0].rsplit('/').next().is_some_and(|name| name.starts_with("node"));
+            let (number, node) = process[0].split_once(' ')?;
+            let is_node = node.rsplit('/').next().is_some_and(|name| name.starts_with("node"));
             let arguments = words[at + 1..].iter().map(|word| (*word).to_owned()).collect();
-            is_node.then(|| Server { node: process[0].to_owned(), main: words[at].to_owned(), arguments })
+            is_node.then(|| Server { process: number.to_owned(), node: node.to_owned(), main: words[at].to_owned(), arguments })
         })
     }
 
@@ -93,10 +120,25 @@ impl Server {
         let said = engine.exec(&[&self.node, &self.main, "--version"]).await?;
         let is_version = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit()) && line.contains('.');
         let code = said.out.lines().find(is_version).unwrap_or_default().to_owned();
-        let product = format!("{}/product.json", self.main.strip_suffix(MAIN).unwrap_or_default());
-        let product: Value = serde_json::from_str(&engine.exec(&["cat", &product]).await?.out).unwrap_or_default();
+        let product = self.product(engine).await?;
         let is_sagemakers = ["sagemakerCodeEditorVersion", "codeEditorVersion"].iter().any(|key| product.get(key).is_some());
         Ok(Version { code, is_sagemakers })
+    }
+
+    /// Where it keeps what outlasts it; none where that cannot be found out.
+    ///
+    /// # Errors
+    /// Where the engine fails.
+    pub async fn places(&self, engine: &dyn Engine) -> Result<Option<Places>, Error> {
+        let option = self.option("--server-data-dir").unwrap_or_default();
+        let folder = self.product(engine).await?.get("serverDataFolderName").and_then(Value::as_str).unwrap_or(DATA_FOLDER).to_owned();
+        let said = engine.exec(&[&self.node, "-e", PLACES, &self.process, option, &folder]).await?;
+        Ok(serde_json::from_str(&said.out).ok())
+    }
+
+    async fn product(&self, engine: &dyn Engine) -> Result<Value, Error> {
+        let file = format!("{}/product.json", self.main.strip_suffix(MAIN).unwrap_or_default());
+        Ok(serde_json::from_str(&engine.exec(&["cat", &file]).await?.out).unwrap_or_default())
     }
 
     /// The extensions that the image ships, `id@version`.
@@ -141,13 +183,13 @@ mod tests {
 
     #[test]
     fn the_server_is_found_among_processes() {
-        let processes = "/bin/bash\nbash\0/opt/bin/sagemaker-code-editor\0--host\0\n/opt/bin/node\nnode\0/opt/share/sagemaker-code-editor/out/server-main.js\0--host\x000.0.0.0\0--extensions-dir=/x\0\n\n\n";
+        let processes = "1 /bin/bash\nbash\0/opt/bin/sagemaker-code-editor\0--host\0\n7 /opt/bin/node\nnode\0/opt/share/sagemaker-code-editor/out/server-main.js\0--host\x000.0.0.0\0--extensions-dir=/x\0\n\n\n";
         let server = Server::among(processes).unwrap();
         assert_eq!((server.node.as_str(), server.main.as_str()), ("/opt/bin/node", "/opt/share/sagemaker-code-editor/out/server-main.js"));
         assert_eq!((server.option("--host"), server.option("--extensions-dir"), server.option("--port")), (Some("0.0.0.0"), Some("/x"), None));
-        assert_eq!(Server::among("/bin/bash\nbash\0-c\0x\0\n"), None);
+        assert_eq!(Server::among("1 /bin/bash\nbash\0-c\0x\0\n"), None);
         // A shell that was told of the server is not it.
-        assert_eq!(Server::among("/bin/bash\nbash\0-c\0node\0/x/out/server-main.js\0\n"), None);
+        assert_eq!(Server::among("1 /bin/bash\nbash\0-c\0node\0/x/out/server-main.js\0\n"), None);
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub enum RunError {
         /// The image's name.
         image: String,
     },
+    /// A runtime keeps no volumes.
+    #[error("there is no volume {name}: without docker or podman a home that stays is a directory")]
+    NoVolumes {
+        /// The name that was given.
+        name: String,
+    },
     /// A port that answers inside the container does not answer outside.
     #[error("the editor listens on {inside}, but {outside}, where it is published, does not answer")]
     Unreachable {
@@ -63,6 +69,7 @@ impl Fault for RunError {
     fn kind(&self) -> Kind {
         match self {
             RunError::NoImage { .. } => Kind::Input,
+            RunError::NoVolumes { .. } => Kind::Usage,
             _ => Kind::World,
         }
     }
@@ -70,9 +77,10 @@ impl Fault for RunError {
     fn help(&self) -> Option<String> {
         Some(match self {
             RunError::NoEngine { .. } => {
-                "start docker or podman; or install runc or crun, and run byoi as root or in a user namespace that has the ids up to 65535".to_owned()
+                "start docker or podman; or install runc or crun, and run byoi as root, or as root of a user namespace: `unshare --user --map-root-user --map-auto byoi run …`".to_owned()
             }
             RunError::NoImage { .. } => "list what it has with `docker image ls`, or name the image by another transport".to_owned(),
+            RunError::NoVolumes { name } => format!("name one with a slash in it: `--volume ./{name}`"),
             RunError::Unreachable { .. } => {
                 "the port is published on the loopback of the machine where the engine runs: run byoi there, outside of any container".to_owned()
             }

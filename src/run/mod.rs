@@ -1,6 +1,7 @@
 //! Runs an image as Studio runs a space, looks at it as Studio and a browser do, and says what is wrong with it.
 
 pub mod app_image_config;
+mod bundle;
 mod choice;
 mod client;
 mod diagnosis;
@@ -9,7 +10,9 @@ mod editor;
 mod engine;
 mod error;
 mod listeners;
+mod oci_config;
 mod probe;
+mod relay;
 mod report;
 mod request;
 mod space;

@@ -26,6 +26,8 @@ pub enum Name {
     Idle,
     /// A websocket opens.
     Websocket,
+    /// The server may write to its home and its data.
+    Home,
     /// The editor has the extensions that the image ships.
     Extensions,
     /// All works again on the home that the first start left.
@@ -34,7 +36,7 @@ pub enum Name {
 
 impl Name {
     /// All, in the order in which they are taken.
-    pub const ALL: [Name; 11] = [
+    pub const ALL: [Name; 12] = [
         Name::Start,
         Name::Listener,
         Name::Page,
@@ -44,6 +46,7 @@ impl Name {
         Name::Health,
         Name::Idle,
         Name::Websocket,
+        Name::Home,
         Name::Extensions,
         Name::SecondStart,
     ];
@@ -60,6 +63,7 @@ impl Name {
             Name::Health => "health",
             Name::Idle => "idle",
             Name::Websocket => "websocket",
+            Name::Home => "home",
             Name::Extensions => "extensions",
             Name::SecondStart => "second-start",
         }

@@ -1,8 +1,11 @@
 //! What an engine is asked for: an image, the space that it is to run in, and the space's home.
 
+use std::sync::Arc;
+
 use super::engine::Engine;
 use super::space::Space;
 use crate::assemble::Image;
+use crate::progress::Progress;
 use crate::store::Store;
 
 /// Where the image comes from.
@@ -32,6 +35,8 @@ pub struct Request<'a> {
     pub home: Home,
     /// The port on this machine's loopback; a free one where none.
     pub port: Option<u16>,
+    /// Hears of unpacking.
+    pub progress: Arc<dyn Progress>,
 }
 
 /// An image that stands ready.

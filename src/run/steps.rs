@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::diagnosis::{self, Cause, Diagnosis};
-use super::editor::{Server, Version};
+use super::editor::{Places, Server, Version};
 use super::engine::{Engine, Start, State};
 use super::error::RunError;
 use super::listeners::Listeners;
-use super::probe::{Probe, Unanswered};
+use super::probe::{Answer, Probe, Unanswered};
 use super::report::{Name, Outcome, Report, Step};
 use crate::contract;
 use crate::error::Error;
@@ -47,6 +47,9 @@ struct Judge<'a> {
     report: Report,
 }
 
+/// Why a step is skipped that asks the server's process.
+const NO_SERVER: &str = "the editor's server was not found among the container's processes";
+
 /// Passed with what was seen, or failed.
 type Seen = Result<String, Diagnosis>;
 
@@ -65,8 +68,10 @@ impl Judge<'_> {
             self.skip_rest("nobody listens");
             return Ok(());
         }
-        self.pages().await?;
         let server = Server::find(self.engine).await?;
+        self.pages(server.as_ref()).await?;
+        let home = self.home(server.as_ref()).await?;
+        self.record(Name::Home, home);
         let extensions = self.extensions(server.as_ref()).await?;
         self.record(Name::Extensions, extensions);
         let second = self.second_start().await?;
@@ -135,20 +140,19 @@ impl Judge<'_> {
         Probe::new(address).map_err(|error| unreachable(address, error))
     }
 
-    async fn pages(&mut self) -> Result<(), Error> {
+    async fn pages(&mut self, server: Option<&Server>) -> Result<(), Error> {
         let probe = self.probe().await?;
         let page = page(&probe).await?;
         self.take(Name::Page, page);
         let log = self.engine.log().await?;
         self.take(Name::Token, token(&log));
-        let server = Server::find(self.engine).await?;
-        let version = match &server {
+        let version = match server {
             Some(server) => server.version(self.engine).await?,
             None => Version::default(),
         };
         let answer = version_page(&probe, &version).await;
         self.take(Name::Version, answer);
-        let (path, outcome) = base_path(&probe, &version, server.as_ref(), &log).await;
+        let (path, outcome) = base_path(&probe, &version, server, &log).await;
         self.record(Name::BasePath, outcome);
         let health = extra_page(&probe, "/healthz", version.is_sagemakers_from_1_8()).await;
         self.record(Name::Health, health);
@@ -159,10 +163,21 @@ impl Judge<'_> {
         Ok(())
     }
 
-    async fn extensions(&self, server: Option<&Server>) -> Result<Outcome, Error> {
-        let Some(server) = server else {
-            return Ok(Outcome::Skipped("the editor's server was not found among the container's processes".to_owned()));
+    async fn home(&self, server: Option<&Server>) -> Result<Outcome, Error> {
+        let Some(server) = server else { return Ok(Outcome::Skipped(NO_SERVER.to_owned())) };
+        let Some(Places { home, data, denied }) = server.places(self.engine).await? else {
+            return Ok(Outcome::Skipped("the server's process does not show its HOME".to_owned()));
         };
+        if let Some(place) = denied.first() {
+            return Ok(Outcome::Failed(diagnosis::unwritable(place)));
+        }
+        let is_kept = data.strip_prefix(contract::HOME).is_some_and(|rest| rest.starts_with('/'));
+        let fate = if is_kept { "" } else { ", outside of the space's volume: settings and extensions of the user vanish with the app" };
+        Ok(Outcome::Passed(format!("the server may write to {home} and has its data in {data}{fate}")))
+    }
+
+    async fn extensions(&self, server: Option<&Server>) -> Result<Outcome, Error> {
+        let Some(server) = server else { return Ok(Outcome::Skipped(NO_SERVER.to_owned())) };
         let shipped = server.shipped(self.engine).await?;
         if shipped.is_empty() {
             return Ok(Outcome::Skipped(format!("the image ships none in {}", contract::IMAGE_EXTENSIONS)));
@@ -212,7 +227,8 @@ async fn page(probe: &Probe) -> Result<Seen, Error> {
     Ok(match probe.get("/").await {
         Ok(answer) if answer.status == 403 => Err(diagnosis::token_on("GET / answers 403")),
         Ok(answer) if answer.status == 200 && answer.media_type == "text/html" => Ok("GET / answers 200, text/html".to_owned()),
-        Ok(answer) => Err(wrong_answer(format!("GET / answers {}, {}", answer.status, answer.media_type))),
+        Ok(Answer { status, media_type, .. }) if media_type.is_empty() => Err(wrong_answer(format!("GET / answers {status} without a type"))),
+        Ok(Answer { status, media_type, .. }) => Err(wrong_answer(format!("GET / answers {status}, {media_type}"))),
         Err(error) if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect) => {
             return Err(unreachable(probe.address(), error));
         }
@@ -294,7 +310,7 @@ async fn websocket(probe: &Probe, path: &str) -> Seen {
 fn missing(shipped: &BTreeSet<String>, listed: &BTreeSet<String>, used_home: bool) -> Vec<String> {
     let id = |extension: &str| extension.split('@').next().unwrap_or_default().to_owned();
     let ids: BTreeSet<String> = listed.iter().map(|extension| id(extension)).collect();
-    shipped.iter().filter(|extension| !listed.contains(*extension) && !(used_home && ids.contains(&id(extension)))).cloned().collect()
+    shipped.iter().filter(|extension| !(listed.contains(*extension) || used_home && ids.contains(&id(extension)))).cloned().collect()
 }
 
 fn extensions_missing(what: String) -> Diagnosis {

@@ -16,6 +16,7 @@ pub mod listing;
 pub mod proxy;
 pub mod rattler;
 pub mod readers;
+pub mod run;
 pub mod space;
 pub mod studio;
 pub mod tools;
