@@ -122,11 +122,12 @@ fn what_is_not_the_images_fault(docker: &Docker, place: &Workplace) {
     run(docker, place, &["oci:nowhere"]).fails(1, &["nowhere"]);
     let mut nobody = command(docker, place, &["docker-daemon:base:1"]);
     Run::of(nobody.env("DOCKER_HOST", "unix:///nowhere")).fails(3, &["nothing here runs containers", "docker:", "start docker or podman"]);
-    let taken = inside(docker, "python3").args(["-c", TAKEN]).stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap();
+    let mut taken = inside(docker, "python3").args(["-c", TAKEN]).stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap();
     let mut port = String::new();
-    BufReader::new(taken.stdout.unwrap()).read_line(&mut port).unwrap();
+    BufReader::new(taken.stdout.take().unwrap()).read_line(&mut port).unwrap();
     run(docker, place, &["docker-daemon:base:1", "--port", port.trim()]).fails(3, &["docker start", "address already in use"]);
-    drop(taken.stdin);
+    drop(taken.stdin.take());
+    taken.wait().unwrap();
     place.write("config.json", r#"{"CodeEditorAppImageConfig": {"FileSystemConfig": {"DefaultUid": 0}}}"#);
     run(docker, place, &["docker-daemon:base:1", "--app-image-config", "config.json"]).fails(1, &["Studio supports 1000 alone"]);
     assert_eq!(inventory(docker), ["", "", "base:1"].map(str::to_owned));
