@@ -1,58 +1,32 @@
 //! The two sample Dockerfiles of the platform's documentation, compiled: `examples/from-scratch` and `examples/distribution-scrapy-vim` are built as
-//! they stand. Their real names lead to stand-ins on this machine, through the mirrors of a user's configuration: a registry with the bases, a web
-//! server with conda-forge's channel and GitHub's release. The images run in a real docker as Studio runs them, and a browser opens them.
+//! they stand, with stand-ins for the places that they name. The images run in a real docker as Studio runs them, and a browser opens them.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
-
-use byoi::registry::testing::TestRegistry;
 
 use crate::support::byoi::Workplace;
 use crate::support::conda_base::Base;
 use crate::support::docker::Docker;
-use crate::support::docker_registry::DockerRegistry;
+use crate::support::examples::StandIns;
 use crate::support::file_tree::{self, FileTree, Item};
 use crate::support::rattler;
 use crate::support::studio::{EMPTY_HOME, Space, in_studio};
 use crate::support::tools;
 
-/// A registry, a web server, and a docker with a network of its own, for published ports.
+/// The stand-ins, and a docker with a network of its own, for published ports.
 struct World {
-    web: TestRegistry,
-    registry: DockerRegistry,
+    places: StandIns,
     docker: Docker,
 }
 
 impl World {
     fn new() -> Self {
-        let web = TestRegistry::start();
-        web.serve_directory("/conda-forge/", rattler::channel());
-        let vim = fs::read(tools::vsix("vim-1.27.2")).unwrap();
-        web.put_file("/github/VSCodeVim/Vim/releases/download/v1.27.2/vim-1.27.2.vsix", "application/octet-stream", vim);
-        World { web, registry: DockerRegistry::start(), docker: Docker::start_with_network() }
-    }
-
-    /// An example, in a place whose configuration leads its names to this machine and never to their own places.
-    fn example(&self, name: &str) -> Workplace {
-        let place = Workplace::new();
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
-        place.write("byoi.toml", fs::read(directory.join("byoi.toml")).unwrap());
-        let registry = self.registry.host();
-        let rule = |from: &str, to: &str| format!("\"{from}\" = {{ mirrors = [\"{to}\"], original = false }}\n");
-        let rules = [
-            rule("docker.io", &format!("{registry}/docker")),
-            rule("public.ecr.aws", &format!("{registry}/ecr")),
-            rule("https://conda.anaconda.org/conda-forge/", &self.web.url("/conda-forge/")),
-            rule("https://github.com/", &self.web.url("/github/")),
-        ];
-        place.configure(&format!("[mirrors]\n{}", rules.concat()));
-        place
+        World { places: StandIns::start(), docker: Docker::start_with_network() }
     }
 
     /// Builds into the registry, and gives the image to docker.
     fn build(&self, place: &Workplace, tag: &str) -> String {
-        let image = format!("{}/code-editor:{tag}", self.registry.host());
+        let image = format!("{}/code-editor:{tag}", self.places.registry.host());
         place.byoi(&["build", &format!("docker://{image}")]).ok();
         let judged = place.byoi(&["verify", &format!("docker://{image}")]).ok();
         assert!(judged.out.contains("breaks no rule"), "{}", judged.out);
@@ -71,8 +45,8 @@ impl World {
 #[test]
 fn an_environment_from_nothing_has_the_editor() {
     let world = World::new();
-    Base::micromamba().push(&format!("{}/docker/mambaorg/micromamba:2.6.1", world.registry.host()));
-    let place = world.example("from-scratch");
+    world.places.micromamba();
+    let place = world.places.example("from-scratch");
     let image = world.build(&place, "from-scratch");
 
     let space = in_studio(&world.docker, &image, &["--read-only", "--tmpfs", "/tmp", "--tmpfs", EMPTY_HOME]);
@@ -93,10 +67,9 @@ fn an_environment_from_nothing_has_the_editor() {
 #[test]
 fn scrapy_and_vim_come_to_the_distribution() {
     let world = World::new();
-    let base = format!("{}/ecr/sagemaker/sagemaker-distribution:4.4.1-cpu", world.registry.host());
-    Base::distribution().push(&base);
+    let base = world.places.distribution();
     world.pull(&base);
-    let place = world.example("distribution-scrapy-vim");
+    let place = world.places.example("distribution-scrapy-vim");
     let image = world.build(&place, "scrapy-vim");
 
     what_the_base_has_stays(&world.docker, &base, &image);

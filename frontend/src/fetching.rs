@@ -1,5 +1,5 @@
-//! Foreign inputs of old daemons. BuildKit begins all sources of a graph at the same time, and does not try again: hundreds of conda packages are
-//! more than many servers take from one client. Newer releases get along; for older ones the inputs are fetched before, a few at a time.
+//! Foreign inputs of old daemons, which begin all sources of a graph at the same time, and do not try again: hundreds of conda packages are more than
+//! many servers take from one client. For them the inputs are fetched before, a few at a time.
 
 use byoi::assemble::Planned;
 use byoi::error::Error;
@@ -14,8 +14,6 @@ use crate::session::Session;
 const AT_ONCE: usize = 16;
 /// So few may be begun at the same time anyway.
 const FEW: usize = 32;
-/// A capability of the releases that need no help (0.13 and newer).
-const NEW: &str = "source.metaresolver";
 
 /// Fetches the inputs of an image in batches, where the daemon is old and they are many.
 ///
@@ -25,7 +23,7 @@ pub async fn in_batches(session: &Session, inputs: &Inputs, planned: &Planned) -
     let mut wanted: Vec<_> = planned.plan.layers.iter().flat_map(inputs_of).collect();
     wanted.sort_unstable();
     wanted.dedup();
-    if session.gateway.can_solve(NEW) || session.gateway.can(NEW) || wanted.len() <= FEW {
+    if !session.gateway.is_old() || wanted.len() <= FEW {
         return Ok(());
     }
     let fetch = async |digest| {

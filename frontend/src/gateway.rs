@@ -74,6 +74,14 @@ impl Gateway {
         self.llb.contains(capability)
     }
 
+    /// Whether this is BuildKit before 0.13, as in docker before 26, which does not bear much at the same time: it begins all sources of a graph at
+    /// once and lets the build fail with the first connection that a server refuses; and calls for one result get in each other's way
+    /// until one gives up ("flightcontrol: exceeded retry timeout").
+    pub fn is_old(&self) -> bool {
+        const NEW: &str = "source.metaresolver";
+        !self.can(NEW) && !self.can_solve(NEW)
+    }
+
     async fn call<Q: Message, A: Message>(&self, method: &str, request: &Q, deadline: Option<Duration>, doing: &str) -> Result<A, CallFailed> {
         let called = self.connection.call(&format!("{SERVICE}{method}"), request, deadline).await;
         called.map_err(|failed| CallFailed { doing: doing.to_owned(), ..failed })

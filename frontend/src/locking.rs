@@ -1,17 +1,21 @@
 //! A description without a current lock: one step with network runs the resolver of the library, and its lock is used. Whoever commits the lock
 //! (`--target lock --output .`) has builds that are pinned, and whose steps use no network.
 
+use std::time::SystemTime;
+
 use byoi::conda;
 use byoi::description::{self, Description};
 use byoi::error::{Error, Fault, Kind, Problem, Source};
 use byoi::lock::{self, Lock, Stale};
 
 use crate::base::Replacement;
+use crate::failure::{self, Failure};
 use crate::gateway::Reference;
-use crate::llb::{Edge, Exec, Graph, Mounted};
+use crate::llb::{Edge, Exec, Graph, Mounted, VertexOptions};
 use crate::messages::Outcome;
 use crate::project::{self, Texts};
 use crate::session::{BINARY, Session};
+use crate::status::{CallFailed, code};
 use crate::step;
 
 /// A description with a lock that is current.
@@ -135,15 +139,34 @@ fn on_base(description: &Description, base: &str) -> Result<Description, Error> 
     Ok(description::parse(name, &text)?)
 }
 
-/// Runs the step and reads its lock.
+/// Runs the step and reads its lock, or why there is none. A failure of an earlier build, which the daemon remembers, is no failure of this one.
 async fn resolve(session: &Session, texts: &Texts, description: &Description) -> Result<String, Error> {
-    let mut graph = Graph::of(Some(crate::diagnostics::source_info(&texts.source)));
-    let edge = vertex(session, texts, description, &mut graph)?;
-    let reference = session.gateway.solve(&graph, &edge, true, &[], &format!("lock {}", texts.source.name)).await?;
-    project::read_text(&session.gateway, &reference, &texts.lock_name).await
+    let begun = SystemTime::now();
+    match attempt(session, texts, description, session.options.no_cache()).await? {
+        Ok(lock) => Ok(lock),
+        Err(failure) if failure.is_before(begun) => {
+            let again = attempt(session, texts, description, true).await?;
+            again.map_err(|failure| failure.into_error(&description.source))
+        }
+        Err(failure) => Err(failure.into_error(&description.source)),
+    }
 }
 
-fn vertex(session: &Session, texts: &Texts, description: &Description, graph: &mut Graph) -> Result<Edge, Error> {
+async fn attempt(session: &Session, texts: &Texts, description: &Description, ignore_cache: bool) -> Result<Result<String, Failure>, Error> {
+    let mut graph = Graph::of(Some(crate::diagnostics::source_info(&texts.source)));
+    let edge = vertex(session, texts, description, ignore_cache, &mut graph)?;
+    let reference = session.gateway.solve(&graph, &edge, true, &[], &format!("lock {}", texts.source.name)).await?;
+    match project::read_text(&session.gateway, &reference, failure::FILE).await {
+        Ok(text) => match Failure::read(&text) {
+            Some(failure) => Ok(Err(failure)),
+            None => Err(CallFailed::new("read why there is no lock", code::INTERNAL, "the step did not write it").into()),
+        },
+        Err(error) if project::is_missing(&error) => Ok(Ok(project::read_text(&session.gateway, &reference, &texts.lock_name).await?)),
+        Err(error) => Err(error),
+    }
+}
+
+fn vertex(session: &Session, texts: &Texts, description: &Description, ignore_cache: bool, graph: &mut Graph) -> Result<Edge, Error> {
     let worker = &session.gateway.worker;
     let tool = session.tool.edge(graph)?;
     let name = &texts.source.name;
@@ -180,5 +203,5 @@ fn vertex(session: &Session, texts: &Texts, description: &Description, graph: &m
     let what = if texts.lock.is_some() { "is stale" } else { "is not there" };
     // Older clients show no warnings: the step's name says it too.
     let options = session.vertex(format!("lock {name}: {} {what}, so this build is not pinned", texts.lock_name));
-    Ok(graph.exec(&tool, exec, worker, crate::llb::VertexOptions { range: base, ..options }))
+    Ok(graph.exec(&tool, exec, worker, VertexOptions { range: base, ignore_cache, ..options }))
 }

@@ -7,6 +7,7 @@ mod base;
 mod build;
 mod diagnostics;
 mod drawing;
+mod failure;
 mod fetching;
 mod folder;
 mod gateway;

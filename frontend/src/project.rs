@@ -26,7 +26,7 @@ use crate::status::{CallFailed, code};
 const MAX_TEXT: u64 = (16 << 20) + 1;
 /// Most files and directories that are brought over.
 const MAX_FILES: usize = 2_000_000;
-/// Files that are read at the same time.
+/// Files that are read at the same time, from daemons that bear it.
 const AT_ONCE: usize = 16;
 
 /// Bits of Go's `os.FileMode` (`io/fs`).
@@ -90,7 +90,8 @@ impl Texts {
     }
 }
 
-fn is_missing(error: &Error) -> bool {
+/// Whether an error says that there is no such file.
+pub fn is_missing(error: &Error) -> bool {
     error.downcast_ref::<CallFailed>().is_some_and(CallFailed::is_not_found)
 }
 
@@ -147,7 +148,8 @@ pub async fn fetch(folder: &Folder, gateway: &Gateway, paths: &[&str], directory
     let (reference, _) = folder.solve(gateway, paths, "[internal] load local files").await?;
     let files = Visit { gateway, reference: &reference, wanted: paths, directory, files: Vec::new() }.walk().await?;
     let copies = files.into_iter().map(|file| copy(gateway, &reference, file));
-    futures_util::stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await
+    let at_once = if gateway.is_old() { 1 } else { AT_ONCE };
+    futures_util::stream::iter(copies).buffer_unordered(at_once).try_collect::<()>().await
 }
 
 /// A file that is still to be copied.

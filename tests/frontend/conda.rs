@@ -3,6 +3,7 @@
 use byoi::digest::Digest;
 use byoi::registry::testing::TestRegistry;
 
+use super::examples::mirrors;
 use super::images::same_tree;
 use super::{name_frontend, unique};
 use crate::support::byoi::Workplace;
@@ -38,11 +39,6 @@ impl World {
         place.byoi(&["lock"]).ok();
         place
     }
-}
-
-/// The client's mirrors, as an argument.
-fn mirrors(place: &Workplace) -> String {
-    format!("BYOI_CONFIG={}", place.configuration())
 }
 
 #[test]

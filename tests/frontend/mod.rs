@@ -1,7 +1,10 @@
 //! The BuildKit frontend with real daemons: `docker build -f byoi.toml .` makes the image that `byoi build` makes.
 
 mod caches;
+mod clients;
 mod conda;
+mod contexts;
+mod examples;
 mod images;
 mod layouts;
 mod locks;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::byoi::Workplace;
 use super::docker::Docker;
 use super::docker_registry::DockerRegistry;
+use super::tools;
 
 /// A registry that has the frontend as `byoi-frontend:1`. It also takes bases.
 pub struct Frontend {
@@ -21,8 +22,7 @@ impl Frontend {
     /// Packs the binary that `hack/frontend-image` built.
     pub fn publish() -> Self {
         let registry = DockerRegistry::start();
-        let work = std::env::var_os("BYOI_WORK").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".work"), PathBuf::from);
-        let binary = work.join("frontend/byoi-frontend");
+        let binary = tools::made_by("hack/frontend-image", tools::work().join("frontend/byoi-frontend"));
         let destination = format!("docker://{}/byoi-frontend:1", registry.host());
         let home = tempfile::tempdir().unwrap();
         let packed = Command::new(&binary)
@@ -30,7 +30,7 @@ impl Frontend {
             .args([binary.as_os_str(), "/etc/ssl/certs/ca-certificates.crt".as_ref(), destination.as_ref()])
             .env("HOME", home.path())
             .output()
-            .unwrap_or_else(|error| panic!("{}: {error}; hack/frontend-image builds it", binary.display()));
+            .unwrap();
         assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
         Frontend { registry }
     }
@@ -97,6 +97,14 @@ impl Builder {
         command
     }
 
+    /// A client of Debian 13, `docker-buildx` or `docker-compose`, which knows no account of this machine's user.
+    pub fn plugin(&self, name: &str, config: &Path) -> Command {
+        let plugins = tools::work().join("docker-trixie/root/usr/libexec/docker/cli-plugins");
+        let mut command = Command::new(tools::made_by("hack/docker-trixie make", plugins.join(name)));
+        command.env("DOCKER_HOST", self.host()).env("DOCKER_CONFIG", config).env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
+        command
+    }
+
     /// Runs the client and gives what it prints.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> String {
@@ -115,12 +123,16 @@ impl Builder {
 
     /// Like [`Builder::build`], with what it printed even if it failed.
     pub fn try_build(&self, place: &Workplace, arguments: &[&str]) -> (bool, String) {
-        let context = place.path("");
-        let file = place.path("byoi.toml");
-        let words = ["build", "--progress", "plain", "--file", file.to_str().unwrap()];
-        let words: Vec<&str> = words.iter().chain(arguments).copied().chain([context.to_str().unwrap()]).collect();
-        let output = self.command(&words).output().unwrap();
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout))
+        said(self.command(&["build"]).args(BUILD).args(arguments).arg(place.path("")).current_dir(place.path("")))
+    }
+
+    /// `docker buildx build` of the project's description: newer than [`Builder::build`], with named contexts.
+    #[track_caller]
+    pub fn buildx(&self, place: &Workplace, arguments: &[&str]) -> Progress {
+        let mut buildx = self.plugin("docker-buildx", &place.home());
+        let (ok, text) = said(buildx.arg("build").args(BUILD).args(arguments).arg(".").current_dir(place.path("")));
+        assert!(ok, "{text}");
+        Progress::read(text)
     }
 
     /// The bytes of an image's config.
@@ -134,6 +146,15 @@ impl Builder {
         let manifest: Value = serde_json::from_slice(&fs::read(unpacked.join("manifest.json")).unwrap()).unwrap();
         fs::read(unpacked.join(manifest[0]["Config"].as_str().unwrap())).unwrap()
     }
+}
+
+/// What every build is told.
+const BUILD: [&str; 4] = ["--progress", "plain", "--file", "byoi.toml"];
+
+/// Runs a command; gives whether it succeeded, and all that it said.
+pub fn said(command: &mut Command) -> (bool, String) {
+    let output = tools::output(command);
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout))
 }
 
 impl Drop for Builder {

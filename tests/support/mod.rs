@@ -10,6 +10,7 @@ pub mod conda;
 pub mod conda_base;
 pub mod docker;
 pub mod docker_registry;
+pub mod examples;
 pub mod file_tree;
 pub mod frontend;
 pub mod listing;

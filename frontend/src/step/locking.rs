@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use byoi::cli::render::{Style, render};
 use byoi::description;
 use byoi::error::{Error, FileError};
 use byoi::lock;
@@ -14,12 +15,25 @@ use byoi::store::Store;
 use byoi::world::World;
 
 use super::{DESCRIPTION, OLD_LOCK, OUT, TEMPORARY};
+use crate::failure::{self, Failure};
 
-/// Makes the lock of the description that is mounted, whose local files lie in `project`.
+/// Makes the lock of the description that is mounted, whose local files lie in `project`; or says in its place why it cannot, and in the build's log.
 ///
 /// # Errors
-/// Whatever resolving reports.
+/// A result that cannot be written.
 pub fn lock(description_name: &str, lock_name: &str, project: &Path) -> Result<(), Error> {
+    let out = Path::new(OUT);
+    match made(description_name, lock_name, project) {
+        Ok(text) => super::write(out, lock_name, text.as_bytes())?,
+        Err(error) => {
+            eprint!("{}", render(&error, Style::default()));
+            super::write(out, failure::FILE, &Failure::of(&error, description_name).to_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn made(description_name: &str, lock_name: &str, project: &Path) -> Result<String, Error> {
     let read = |directory: &str, name: &str| {
         let place = Path::new(directory).join(name);
         match fs::read_to_string(&place) {
@@ -38,6 +52,5 @@ pub fn lock(description_name: &str, lock_name: &str, project: &Path) -> Result<(
     // The build's log shows what was found.
     let changes = lock::table(&lock::diff(old.as_ref(), &new));
     std::io::stderr().write_all(changes.as_bytes()).map_err(FileError::at("write to", "standard error"))?;
-    super::write(Path::new(OUT), lock_name, new.to_toml().as_bytes())?;
-    Ok(())
+    Ok(new.to_toml())
 }

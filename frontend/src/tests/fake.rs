@@ -76,6 +76,8 @@ pub struct Fake {
     pub files: BTreeMap<String, Vec<u8>>,
     /// What a step that locks makes.
     pub made_lock: Option<String>,
+    /// Why it makes none.
+    pub lock_failure: Option<Vec<u8>>,
     /// Images: digest and config by reference.
     pub images: BTreeMap<String, (String, Vec<u8>)>,
     /// Capabilities beyond the old ones.
@@ -300,8 +302,12 @@ impl Fake {
 
     fn read_file(&self, asked: &ReadFile, solved: &BTreeMap<String, bool>) -> Result<Vec<u8>, (i64, String)> {
         let path = asked.path.trim_start_matches('/');
-        let lock = self.made_lock.as_ref().filter(|_| solved.get(&asked.reference) == Some(&true)).map(|text| text.clone().into_bytes());
-        let data = lock.or_else(|| self.files.get(path).cloned()).ok_or((2, format!("open {path}: no such file or directory")))?;
+        let made = match path {
+            crate::failure::FILE => self.lock_failure.clone(),
+            _ => self.made_lock.as_ref().map(|text| text.clone().into_bytes()),
+        };
+        let made = made.filter(|_| solved.get(&asked.reference) == Some(&true));
+        let data = made.or_else(|| self.files.get(path).cloned()).ok_or((2, format!("open {path}: no such file or directory")))?;
         let range = asked.range.clone().unwrap_or_default();
         let from = (range.offset as usize).min(data.len());
         let to = data.len().min(from + range.length as usize);

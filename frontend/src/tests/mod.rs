@@ -307,6 +307,41 @@ fn without_a_lock_one_step_with_network_makes_one() {
     assert_eq!(networks.filter_map(|(_, op)| op.exec).map(|exec| exec.network).collect::<Vec<_>>(), [1]);
 }
 
+/// Why no lock could be made is this build's error, with its line; what an earlier build came to is tried again.
+#[test]
+fn a_lock_that_cannot_be_made_is_an_error_at_its_line() {
+    let mut fake = daemon();
+    fake.files.remove("byoi.lock");
+    let source = std::sync::Arc::new(byoi::error::Source { name: "byoi.toml".to_owned(), text: DESCRIPTION.to_owned() });
+    let at = DESCRIPTION.find("url =").unwrap();
+    let problem = byoi::error::Problem::new("there is no such file").at(&source, at..at + 5).help("look again");
+    let failure = crate::failure::Failure::of(&byoi::error::Error::input(problem), "byoi.toml").to_bytes();
+    let attempts = |built: &Built| {
+        let graphs = built.of::<Solve>("Solve").into_iter().map(|solve| solve.definition.unwrap());
+        let locks = graphs.flat_map(|definition| {
+            let named = fake::operations(&definition).into_iter().zip(definition.def.0);
+            named
+                .filter(|((name, _), _)| name.starts_with("lock "))
+                .map(|(_, bytes)| definition.metadata[&Digest::of(bytes).to_string()].ignore_cache)
+                .collect::<Vec<_>>()
+        });
+        locks.collect::<Vec<_>>()
+    };
+    // It is from before this build began, since it was made just now.
+    fake.lock_failure = Some(failure.clone());
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    let built = build(&fake, &OPTIONS);
+    assert_eq!(built.error().message, "byoi.toml:6: there is no such file; look again");
+    assert_eq!(attempts(&built), [false, true]);
+    let later = String::from_utf8(failure).unwrap();
+    let (before, after) = later.split_once("\"at\":").unwrap();
+    let rest = &after[after.find(|c: char| !c.is_ascii_digit()).unwrap()..];
+    fake.lock_failure = Some(format!("{before}\"at\":99999999999999{rest}").into_bytes());
+    let built = build(&fake, &OPTIONS);
+    assert_eq!(built.error().message, "byoi.toml:6: there is no such file; look again");
+    assert_eq!(attempts(&built), [false]);
+}
+
 #[test]
 fn a_lock_may_be_demanded() {
     let mut fake = daemon();
@@ -381,6 +416,28 @@ fn questions_are_answered() {
     let result: Value = serde_json::from_slice(&metadata(&lint, "result.json")).unwrap();
     assert_eq!((metadata(&lint, "result.statuscode"), &result["warnings"][0]["location"]["ranges"][0]["start"]["line"]), (b"1".to_vec(), &json!(19)));
     assert!(lint.result().reference.is_none());
+    let text = String::from_utf8(metadata(&lint, "result.txt")).unwrap();
+    assert!(text.starts_with("byoi.toml:19: the description's top level has no key `lables` (did you mean `labels`?)"), "{text}");
+    assert!(result["buildError"]["message"].as_str().unwrap().contains("`lables`"));
+    assert_eq!(result["sources"][0]["filename"], "byoi.toml");
+    // A lock that is missing or stale is a warning, with the line that asks for what it lacks.
+    for (name, lock, line, part) in [
+        ("missing", None, 3, "there is no byoi.lock: builds are not pinned"),
+        ("stale", Some(lock().to_toml().replace("hello.vsix", "other.vsix")), 6, "hello.vsix"),
+    ] {
+        let mut fake = daemon();
+        fake.files.remove("byoi.lock");
+        fake.files.extend(lock.map(|lock| ("byoi.lock".to_owned(), lock.into_bytes())));
+        let lint = ask(&fake, "frontend.lint");
+        let result: Value = serde_json::from_slice(&metadata(&lint, "result.json")).unwrap();
+        let warnings = result["warnings"].as_array().unwrap();
+        let found = warnings.iter().find(|warning| warning["detail"].as_str().unwrap().contains(part)).unwrap_or_else(|| panic!("{name}: {result}"));
+        assert_eq!(found["location"]["ranges"][0]["start"]["line"].as_i64(), Some(line), "{name}: {found}");
+        assert!(result.get("buildError").is_none(), "{name}");
+        // Every warning has a place, for clients that follow it without looking.
+        assert!(warnings.iter().all(|warning| warning["location"]["sourceIndex"].is_i64() && warning["ruleName"] == "Warning"), "{name}");
+        assert_eq!(metadata(&lint, "result.statuscode"), b"1");
+    }
     for question in ["frontend.subrequests.describe", "frontend.outline", "frontend.targets"] {
         let answer = metadata(&ask(&daemon(), question), "result.json");
         assert!(serde_json::from_slice::<Value>(&answer).is_ok());
