@@ -17,6 +17,8 @@ mod report;
 mod request;
 mod space;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use choice::{Choice, Found, find};
 pub use diagnosis::{Cause, Diagnosis};
