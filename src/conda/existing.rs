@@ -4,6 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use rattler_conda_types::{PackageName, PrefixRecord, RepoDataRecord};
+use serde::de::DeserializeOwned;
 
 use crate::base::Index;
 use crate::base::index::{Entry, Node};
@@ -62,23 +63,32 @@ impl Fault for UnreadableRecord {
 /// # Errors
 /// Records that are damaged.
 pub fn packages(index: &Index, prefix: &ImagePath) -> Result<Vec<ExistingPackage>, UnreadableRecord> {
-    let mut packages: Vec<_> = records(index, prefix).map(|(_, package)| package).collect::<Result<_, _>>()?;
+    let package = |(path, packed): &(ImagePath, Arc<[u8]>)| Ok(existing(path, parsed(path, packed)?, packed));
+    let mut packages: Vec<_> = records(index, prefix).iter().map(package).collect::<Result<_, _>>()?;
     packages.sort_by(|a, b| a.record.package_record.name.as_normalized().cmp(b.record.package_record.name.as_normalized()));
     Ok(packages)
 }
 
-/// The records of the environment in `prefix`, each with its path and the package, or why it is none.
-pub fn records(index: &Index, prefix: &ImagePath) -> impl Iterator<Item = (ImagePath, Result<ExistingPackage, UnreadableRecord>)> {
+/// A package, and all its paths.
+pub type Whole = (ExistingPackage, Vec<String>);
+
+/// The records of the environment in `prefix`, each with its path: the package and all its paths, or why it is none.
+pub fn whole(index: &Index, prefix: &ImagePath) -> impl Iterator<Item = (ImagePath, Result<Whole, UnreadableRecord>)> {
+    records(index, prefix).into_iter().map(|(path, packed)| {
+        let record: Result<PrefixRecord, _> = parsed(&path, &packed);
+        let whole = record.map(|record| (existing(&path, record.repodata_record.clone(), &packed), paths(&record)));
+        (path, whole)
+    })
+}
+
+/// The records of the environment in `prefix`, each with its path.
+fn records(index: &Index, prefix: &ImagePath) -> Vec<(ImagePath, Arc<[u8]>)> {
     let real = prefix.join(RECORDS).ok().and_then(|directory| index.resolve(&directory));
     let in_directory = |real: &ImagePath| -> Vec<(ImagePath, Arc<[u8]>)> {
         let records = index.below(real).filter(|(path, _)| path.parent().as_ref() == Some(real));
         records.filter_map(|(path, entry)| Some((path.clone(), packed(entry)?.clone()))).collect()
     };
-    let records = real.as_ref().map(in_directory).unwrap_or_default();
-    records.into_iter().map(|(path, packed)| {
-        let package = package((&path, &packed));
-        (path, package)
-    })
+    real.as_ref().map(in_directory).unwrap_or_default()
 }
 
 /// What the history of that environment says of requests, line by line: when something changed, the commands, and the specs that conda still
@@ -96,12 +106,24 @@ fn packed(entry: &Entry) -> Option<&Arc<[u8]>> {
     }
 }
 
-fn package((path, packed): (&ImagePath, &Arc<[u8]>)) -> Result<ExistingPackage, UnreadableRecord> {
+fn existing(path: &ImagePath, record: RepoDataRecord, packed: &Arc<[u8]>) -> ExistingPackage {
+    ExistingPackage { record, record_path: format!("{RECORDS}/{}", String::from_utf8_lossy(path.name())), packed: packed.clone() }
+}
+
+fn parsed<T: DeserializeOwned>(path: &ImagePath, packed: &[u8]) -> Result<T, UnreadableRecord> {
     let unreadable = |why: String| UnreadableRecord { path: path.clone(), why };
-    let record = serde_json::from_slice(&unpack(packed).map_err(|error| unreadable(error.to_string()))?);
-    let record = record.map_err(|error| unreadable(error.to_string()))?;
-    let record_path = format!("{RECORDS}/{}", String::from_utf8_lossy(path.name()));
-    Ok(ExistingPackage { record, record_path, packed: packed.clone() })
+    let text = unpack(packed).map_err(|error| unreadable(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))
+}
+
+/// All paths of a record, sorted.
+fn paths(record: &PrefixRecord) -> Vec<String> {
+    let listed = record.paths_data.paths.iter().map(|entry| &entry.relative_path);
+    // Records of old have the plain list alone; newer ones list compiled files only there.
+    let mut paths: Vec<_> = listed.chain(&record.files).map(|path| path.to_string_lossy().into_owned()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
 }
 
 fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -121,15 +143,8 @@ impl ExistingPackage {
     /// # Errors
     /// A record whose list of files is damaged.
     pub fn paths(&self) -> Result<Vec<String>, UnreadableRecord> {
-        let unreadable = |why: String| UnreadableRecord { path: ImagePath::parse(&self.record_path).unwrap_or_default(), why };
-        let text = unpack(&self.packed).map_err(|error| unreadable(error.to_string()))?;
-        let record: PrefixRecord = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
-        let listed = record.paths_data.paths.iter().map(|entry| &entry.relative_path);
-        // Records of old have the plain list alone; newer ones list compiled files only there.
-        let mut paths: Vec<_> = listed.chain(&record.files).map(|path| path.to_string_lossy().into_owned()).collect();
-        paths.sort_unstable();
-        paths.dedup();
-        Ok(paths)
+        let path = ImagePath::parse(&self.record_path).unwrap_or_default();
+        Ok(paths(&parsed(&path, &self.packed)?))
     }
 }
 

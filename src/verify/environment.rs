@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::programs::is_hidden;
 use crate::base::Index;
 use crate::base::index::Node;
-use crate::conda::existing::{self, ExistingPackage, RECORDS, UnreadableRecord};
+use crate::conda::existing::{self, RECORDS, Whole};
 use crate::image_path::ImagePath;
 
 /// Where an environment may have others below it.
@@ -57,9 +57,9 @@ impl Environment {
 
     fn read(index: &Index, prefix: ImagePath) -> Self {
         let (mut packages, mut unreadable) = (Vec::new(), Vec::new());
-        for (path, record) in existing::records(index, &prefix) {
-            match record.and_then(|record| Package::of(index, &prefix, &record)) {
-                Ok(package) => packages.push((path, package)),
+        for (path, record) in existing::whole(index, &prefix) {
+            match record {
+                Ok(whole) => packages.push((path, Package::of(index, &prefix, whole))),
                 Err(error) => unreadable.push((path, error.why().to_owned())),
             }
         }
@@ -104,21 +104,21 @@ impl Environment {
 }
 
 impl Package {
-    fn of(index: &Index, prefix: &ImagePath, existing: &ExistingPackage) -> Result<Self, UnreadableRecord> {
-        let listed: BTreeSet<String> = existing.paths()?.into_iter().filter(|path| !path.ends_with(BYTECODE)).collect();
+    fn of(index: &Index, prefix: &ImagePath, (existing, paths): Whole) -> Self {
+        let listed: BTreeSet<String> = paths.into_iter().filter(|path| !path.ends_with(BYTECODE)).collect();
         let is_there = |path: &String| {
             let Ok(path) = prefix.join(path) else { return true };
             let real = || index.resolve(&path.parent()?)?.join(path.name()).ok();
             index.get(&path).is_some() || real().is_some_and(|real| index.get(&real).is_some())
         };
         let package = &existing.record.package_record;
-        Ok(Package {
+        Package {
             name: package.name.as_normalized().to_owned(),
             version: package.version.to_string(),
             site_packages: listed.iter().find_map(|path| site_packages(path)),
             paths: listed.len(),
             missing: listed.into_iter().filter(|path| !is_there(path)).collect(),
-        })
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! 080–084, 093–097: where extensions lie, whether the user may read them, and whether the editor runs them.
+//! 080–084, 093–096: where extensions lie, whether the user may read them, and whether the editor runs them.
 
 use crate::base::index::{Entry, Node};
 use crate::contract::{EXTENSION_PLATFORMS, HOME, IMAGE_EXTENSIONS};
