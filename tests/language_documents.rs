@@ -25,7 +25,7 @@ pub fn assert_fresh(name: &str, expected: &str) {
         fs::write(&path, expected).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == expected, "{name} is not fresh: run `BYOI_UPDATE=1 cargo test language_documents` and commit it");
+    assert!(found == expected, "{name} is not fresh: run `BYOI_UPDATE=1 cargo test` and commit it");
 }
 
 #[test]
