@@ -25,6 +25,7 @@ mod rootfs;
 mod run;
 mod run_bundle;
 mod run_failures;
+mod run_podman;
 mod structure;
 mod studio;
 mod studio_documents;

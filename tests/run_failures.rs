@@ -107,7 +107,6 @@ fn each_failure_is_recognised() {
     }
     assert_eq!(inventory(&docker), ["", "", "base:1"].map(str::to_owned));
     a_home_of_somebody_else(&docker, &place);
-    what_is_not_the_images_fault(&docker, &place);
 }
 
 fn a_home_of_somebody_else(docker: &Docker, place: &Workplace) {
@@ -117,20 +116,26 @@ fn a_home_of_somebody_else(docker: &Docker, place: &Workplace) {
     assert!(run.out.contains("failed   home") && run.message().contains("must be given to 1000:100"), "{}\n{}", run.out, run.err);
 }
 
-fn what_is_not_the_images_fault(docker: &Docker, place: &Workplace) {
-    run(docker, place, &["docker-daemon:nowhere:1"]).fails(1, &["docker has no image nowhere:1"]);
+#[test]
+fn what_is_not_the_images_fault() {
+    let (docker, place) = (&Docker::start_with_network(), &Workplace::new());
+    place.write("context/Dockerfile", "FROM scratch\nCOPY Dockerfile /\nENTRYPOINT [\"/nowhere\"]\n");
+    docker.run(&["build", "--quiet", "--tag", "small:1", place.path("context").to_str().unwrap()]);
+    run(docker, place, &["docker-daemon:nowhere:1", "--engine", "docker"]).fails(1, &["docker has no image nowhere:1"]);
+    run(docker, place, &["docker-daemon:small:1", "--engine", "runc"]).fails(3, &["runc and crun keep no images"]);
     run(docker, place, &["oci:nowhere"]).fails(1, &["nowhere"]);
-    let mut nobody = command(docker, place, &["docker-daemon:base:1"]);
+    run(docker, place, &["scratch"]).fails(1, &["scratch is not an image"]);
+    let mut nobody = command(docker, place, &["docker-daemon:small:1", "--engine", "docker"]);
     Run::of(nobody.env("DOCKER_HOST", "unix:///nowhere")).fails(3, &["nothing here runs containers", "docker:", "start docker or podman"]);
     let mut taken = inside(docker, "python3").args(["-c", TAKEN]).stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap();
     let mut port = String::new();
     BufReader::new(taken.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    run(docker, place, &["docker-daemon:base:1", "--port", port.trim()]).fails(3, &["docker start", "address already in use"]);
+    run(docker, place, &["docker-daemon:small:1", "--port", port.trim()]).fails(3, &["docker start", "address already in use"]);
     drop(taken.stdin.take());
     taken.wait().unwrap();
     place.write("config.json", r#"{"CodeEditorAppImageConfig": {"FileSystemConfig": {"DefaultUid": 0}}}"#);
-    run(docker, place, &["docker-daemon:base:1", "--app-image-config", "config.json"]).fails(1, &["Studio supports 1000 alone"]);
-    assert_eq!(inventory(docker), ["", "", "base:1"].map(str::to_owned));
+    run(docker, place, &["docker-daemon:small:1", "--app-image-config", "config.json"]).fails(1, &["Studio supports 1000 alone"]);
+    assert_eq!(inventory(docker), ["", "", "small:1"].map(str::to_owned));
 }
 
 /// Takes a port, says which, and holds it until its standard input ends.

@@ -79,7 +79,7 @@ impl Fault for RunError {
             RunError::NoEngine { .. } => {
                 "start docker or podman; or install runc or crun, and run byoi as root, or as root of a user namespace: `unshare --user --map-root-user --map-auto byoi run …`".to_owned()
             }
-            RunError::NoImage { .. } => "list what it has with `docker image ls`, or name the image by another transport".to_owned(),
+            RunError::NoImage { engine, .. } => format!("list what it has with `{engine} image ls`, or name the image by another transport"),
             RunError::NoVolumes { name } => format!("name one with a slash in it: `--volume ./{name}`"),
             RunError::Unreachable { .. } => {
                 "the port is published on the loopback of the machine where the engine runs: run byoi there, outside of any container".to_owned()
