@@ -35,7 +35,7 @@ pub async fn write(image: &Image, directory: &Path, tag: Option<&str>) -> Result
 /// Writes the image without the base's layers: a layout that is whole once their blobs are put beside ours.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub async fn write_own(image: &Image, directory: &Path) -> Result<Written, Error> {
     write_layers(image, |layer| layer.built.is_some(), directory, None).await
 }
