@@ -1,6 +1,6 @@
 //! Tree → tar → gzip of format 1, in one pass: one thread writes and hashes the tar, several compress its blocks, the caller's thread writes
-//! the result. Block `i` always goes to compressor `i mod n`, and is taken from there, so the order needs no bookkeeping. Queues are short, so
-//! memory is a few blocks a thread, whatever the size of the layer.
+//! the result. Block `i` always goes to compressor `i mod n`, and is taken from there, so the order needs no bookkeeping; every queue
+//! holds one block, so memory is three blocks a thread, whatever the size of the layer.
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -34,9 +34,8 @@ pub fn pack(tree: &Tree, threads: NonZeroUsize, out: &mut dyn Write, progress: &
     prove_encoder()?;
     let blocks = tar_size(tree)?.div_ceil(BLOCK as u64);
     let threads = threads.get().min(usize::try_from(blocks).unwrap_or(usize::MAX));
-    let queue = (QUEUED / threads.max(1)).max(1);
     scope(|scope| {
-        let (compressors, compressed) = (0..threads).map(|_| start_compressor(scope, queue)).collect::<Result<(Vec<_>, Vec<_>), _>>()?;
+        let (compressors, compressed) = (0..threads).map(|_| start_compressor(scope)).collect::<Result<(Vec<_>, Vec<_>), _>>()?;
         let tar = start(scope, move || cut(tree, compressors))?;
         let written = write_member(compressed, out, progress);
         let tar = join(tar);
@@ -61,9 +60,6 @@ pub fn diff_id(tree: &Tree) -> Result<Digest, LayerError> {
     Ok(out.finish().1)
 }
 
-/// Blocks that wait before all compressors together, and as many behind them: some take longer than others, and none shall wait for those.
-const QUEUED: usize = 8;
-
 type Compressed = Result<gzip::Block, LayerError>;
 
 fn start<'scope, T: Send + 'scope>(
@@ -78,9 +74,9 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// A thread that compresses blocks in the order in which it gets them, until either side goes away.
-fn start_compressor<'scope>(scope: &'scope Scope<'scope, '_>, queue: usize) -> Result<(SyncSender<Vec<u8>>, Receiver<Compressed>), LayerError> {
-    let (input, blocks) = sync_channel::<Vec<u8>>(queue);
-    let (output, compressed) = sync_channel(queue);
+fn start_compressor<'scope>(scope: &'scope Scope<'scope, '_>) -> Result<(SyncSender<Vec<u8>>, Receiver<Compressed>), LayerError> {
+    let (input, blocks) = sync_channel::<Vec<u8>>(1);
+    let (output, compressed) = sync_channel(1);
     start(scope, move || {
         for block in blocks {
             if output.send(gzip::compress(&block)).is_err() {
