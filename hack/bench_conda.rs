@@ -1,6 +1,7 @@
 //! What `hack/bench conda` measures byoi against, and the web server of both. It is no part of byoi.
 //!
 //!     bench_conda serve DIRECTORY                              serves it at http://127.0.0.1:PORT/channel/, which it prints
+//!     bench_conda environment CHANNEL CACHE PREFIX SPEC…       rattler solves, downloads and installs into PREFIX, as micromamba does
 //!     bench_conda install CHANNEL CACHE OUT LEVEL SPEC…        the usual way: rattler solves, downloads and installs into a prefix; the prefix is
 //!                                                              walked into a tar, compressed by gzip at LEVEL, with both digests
 //!
@@ -26,6 +27,7 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["serve", directory] => serve(directory),
+        ["environment", channel, cache, prefix, ref specs @ ..] => environment(channel, Path::new(cache), Path::new(prefix), prefix, specs),
         ["install", channel, cache, out, level, ref specs @ ..] => install(channel, Path::new(cache), Path::new(out), level.parse().unwrap(), specs),
         _ => panic!("see the first lines of hack/bench_conda.rs"),
     }
@@ -38,20 +40,26 @@ fn serve(directory: &str) {
     io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
 }
 
-fn install(channel: &str, cache: &Path, out: &Path, level: u32, specs: &[&str]) {
+/// Installs into `directory` what is to run at `prefix`.
+fn environment(channel: &str, cache: &Path, directory: &Path, prefix: &str, specs: &[&str]) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let begun = Instant::now();
     let records = runtime.block_on(solve(channel, cache, specs));
     eprintln!("{} packages, solved in {:.2} s", records.len(), begun.elapsed().as_secs_f64());
-    let prefix = tempfile::tempdir_in(cache).unwrap();
     let links = LinkOptions { allow_hard_links: Some(true), allow_ref_links: Some(true), allow_symbolic_links: Some(true) };
     let installer = Installer::new()
         .with_target_platform(Subdir::Linux64)
         .with_package_cache(PackageCache::new(cache.join("pkgs")))
-        .with_alternative_target_prefix("/opt/conda")
+        .with_alternative_target_prefix(prefix)
         .with_link_options(links);
-    runtime.block_on(installer.install(prefix.path(), records)).unwrap();
+    runtime.block_on(installer.install(directory, records)).unwrap();
     eprintln!("installed after {:.2} s", begun.elapsed().as_secs_f64());
+}
+
+fn install(channel: &str, cache: &Path, out: &Path, level: u32, specs: &[&str]) {
+    let begun = Instant::now();
+    let prefix = tempfile::tempdir_in(cache).unwrap();
+    environment(channel, cache, prefix.path(), "/opt/conda", specs);
     pack(prefix.path(), out, level);
     eprintln!("packed after {:.2} s", begun.elapsed().as_secs_f64());
 }

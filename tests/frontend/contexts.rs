@@ -29,6 +29,25 @@ fn another_registry_stands_in_for_the_bases() {
     }
 }
 
+/// A layout of the client, where the daemon can: docker with containerd's image store. What it holds has to be the locked base.
+#[test]
+fn a_layout_of_the_client_stands_in_for_the_base() {
+    let frontend = Frontend::publish();
+    let registry = registry_with_base(2);
+    let place = project(&frontend, &registry);
+    let ours = place.build::<&str>(&[]);
+    let mut skopeo = Command::new("skopeo");
+    skopeo.args(["copy", "--quiet", "--insecure-policy", "--src-tls-verify=false", &format!("docker://{}/base:1", registry.host())]);
+    tools::stdout(skopeo.arg(format!("oci:{}:base", place.path("layout").display())));
+    registry.clear_log();
+    let builder = Builder::new("containerd");
+    let context = format!("base=oci-layout://{}:base", place.path("layout").display());
+    let progress = builder.buildx(&place, &["--load", "--tag", "byoi-test:layout", "--build-context", &context]);
+    assert_eq!(ours["config_digest"], Digest::of(builder.config("byoi-test:layout")).to_string(), "{}", progress.text);
+    assert!(registry.log().is_empty(), "{:?}", registry.log());
+    builder.run(&["image", "rm", "byoi-test:layout"]);
+}
+
 /// Another image under the base's name is another base: the lock is not for it, and one is made for this build.
 #[test]
 fn another_image_in_the_bases_place_is_locked_anew() {
