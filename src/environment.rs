@@ -69,7 +69,7 @@ variables! {
     XDG_RUNTIME_DIR = "XDG_RUNTIME_DIR": "The user's run-time directory, where containers' `auth.json` may lie.";
     NO_COLOR = "NO_COLOR": "Any value: no colour, whatever the terminal can.";
     TERM = "TERM": "`dumb`: no progress bars.";
-    DOCKER_HOST = "DOCKER_HOST": "The docker daemon's address, for `docker-daemon:` destinations.";
+    DOCKER_HOST = "DOCKER_HOST": "The docker daemon's address, for `docker-daemon:` destinations; docker's own command reads it too.";
 }
 
 /// The user's configuration directory: `$XDG_CONFIG_HOME`, else `~/.config`.

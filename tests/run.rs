@@ -1,8 +1,9 @@
 //! `byoi run` with docker: the quickstart's image passes every step, on a home of another image too, and nothing is left afterwards.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,20 +53,32 @@ fn a_kept_volume(docker: &Docker, place: &Workplace) {
     docker.run(&["volume", "rm", "space"]);
 }
 
+/// What is waited for, and whether it has come.
+type Reached<'a> = (&'static str, &'a dyn Fn(&Child) -> bool);
+
+/// The words of the processes that a process has started.
+fn children(process: &Child) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{}/task", process.id())).into_iter().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    let numbers = lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    numbers.filter_map(|number| fs::read_to_string(format!("/proc/{number}/cmdline")).ok()).collect()
+}
+
 #[test]
 fn nothing_is_left_when_it_is_interrupted() {
     let (docker, place) = (&Docker::start_with_network(), &quickstart());
     place.byoi(&["build", "oci:image"]).ok();
     let before = inventory(docker);
-    let reached: [(&str, &dyn Fn() -> bool); 3] = [
-        ("made a volume", &|| inventory(docker)[1] != before[1]),
-        ("made a container", &|| inventory(docker)[0] != before[0]),
-        ("named the image", &|| inventory(docker)[2] != before[2]),
+    let reached: [Reached; 4] = [
+        ("sent the image", &|process| children(process).iter().any(|command| command.contains("load"))),
+        ("made a volume", &|_| inventory(docker)[1] != before[1]),
+        ("made a container", &|_| inventory(docker)[0] != before[0]),
+        ("named the image", &|_| inventory(docker)[2] != before[2]),
     ];
     for (what, reached) in reached {
         let mut process = command(docker, place, &["oci:image"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let begun = Instant::now();
-        while !reached() {
+        while !reached(&process) {
             assert!(begun.elapsed() < PATIENCE && process.try_wait().unwrap().is_none(), "never {what}");
         }
         kill_process(Pid::from_child(&process), Signal::INT).unwrap();

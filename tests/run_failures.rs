@@ -3,11 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use byoi::digest::Digest;
+use byoi::studio::{EcrImage, Processor};
 use serde_json::Value;
 
 use crate::support::byoi::{Run, Workplace};
 use crate::support::docker::Docker;
-use crate::support::run::{command, inventory, run};
+use crate::support::run::{command, inventory, is_healthy, run};
 use crate::support::studio::{inside, quickstart};
 use crate::support::tools::{self, stdout};
 
@@ -62,7 +64,7 @@ fn failures() -> Vec<(&'static str, String, &'static str, &'static str, &'static
         ("arm64", text("COPY arm64 /arm64\nENTRYPOINT [\"/arm64\"]\n"), "start or listener", "exec-format", &["another processor", "linux/amd64"]),
         ("nowhere", text("ENTRYPOINT [\"/nowhere\"]\n"), "start", "no-program", &["`/nowhere`", "cannot be run"]),
         ("motd", text("ENTRYPOINT [\"/etc/motd\"]\n"), "start", "not-executable", &["may not run `/etc/motd`"]),
-        ("crash", text("ENTRYPOINT [\"sh\", \"-c\", \"echo boom; exit 3\"]\n"), "listener", "ended", &["exit code 3", "boom"]),
+        ("crash", text("ENTRYPOINT [\"sh\", \"-c\", \"printf '\\\\033[31mboom\\\\n'; exit 3\"]\n"), "listener", "ended", &["exit code 3", "boom"]),
         ("sleep", text("ENTRYPOINT [\"sleep\", \"1000\"]\n"), "listener", "no-listener", &["nobody listens", "its log is empty"]),
         (
             "json",
@@ -100,13 +102,44 @@ fn each_failure_is_recognised() {
         let seen = ["step", "cause"].map(|key| failed[key].as_str().unwrap());
         assert!(step.split(" or ").any(|step| step == seen[0]) && cause == seen[1], "{name}: {report:#}");
         let message = run.message();
+        assert!(!run.err.contains('\u{1b}'), "{name}");
         for word in words {
             assert!(message.contains(word), "{name}: no `{word}` in\n{}", run.err);
+        }
+        if name == "shell" {
+            with_an_app_image_config(&docker, &place, &image);
         }
         docker.run(&["image", "rm", name]);
     }
     assert_eq!(inventory(&docker), ["", "", "base:1"].map(str::to_owned));
     a_home_of_somebody_else(&docker, &place);
+}
+
+/// The document that `byoi studio` writes makes the same image run.
+fn with_an_app_image_config(docker: &Docker, place: &Workplace, image: &str) {
+    let reference = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/editor:1".parse().unwrap();
+    let documents = byoi::studio::documents(&byoi::studio::Request {
+        image: EcrImage::new(&reference, Digest::of("image")).unwrap(),
+        name: "editor".to_owned(),
+        config_name: "editor".to_owned(),
+        role: "arn:aws:iam::123456789012:role/studio".to_owned(),
+        display_name: None,
+        description: None,
+        release_notes: None,
+        aliases: Vec::new(),
+        processor: Processor::Cpu,
+        entrypoint: vec!["byoi-entrypoint".to_owned()],
+        arguments: vec!["--log".to_owned(), "trace".to_owned()],
+        variables: vec![("EDITOR".to_owned(), "vi".to_owned())],
+        domain: "d-abc".to_owned(),
+        existing: Vec::new(),
+    });
+    let documents = documents.unwrap();
+    let config = documents.iter().find(|document| document.operation == Some("CreateAppImageConfig")).unwrap();
+    place.write("config.json", config.body.to_string());
+    let report = run(docker, place, &[image, "--app-image-config", "config.json", "--json"]).ok().json();
+    is_healthy(&report);
+    assert!(report["steps"][0]["detail"].as_str().unwrap().contains("`byoi-entrypoint --log trace`"), "{report:#}");
 }
 
 fn a_home_of_somebody_else(docker: &Docker, place: &Workplace) {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::context::{self, Context, Project};
 use super::lock;
+use super::render::harmless;
 use crate::assemble::{self, BuildRequest, Earlier, Image, ImageLayer};
 use crate::base::{self, OpenedImage};
 use crate::contract;
@@ -38,7 +39,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     engine: Option<Choice>,
     /// A volume over the home that stays, to try an image on the home of an older one: a name, or a directory of this machine.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = volume)]
     volume: Option<String>,
     /// The AppImageConfig: the document that `byoi studio` writes.
     #[arg(long, value_name = "FILE")]
@@ -58,6 +59,14 @@ pub struct RunArgs {
     /// Fail where the description's lock is missing or stale, instead of bringing it up to date (default when CI is set).
     #[arg(long)]
     locked: bool,
+}
+
+fn volume(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("it has no name".to_owned()),
+        text if text.contains([':', '\0']) => Err("docker takes no volume with a `:` in its name".to_owned()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 /// What is to be run.
@@ -84,6 +93,8 @@ impl FromStr for Subject {
     }
 }
 
+/// Lines of the container's log that are shown with `--verbose` where a step failed.
+const LOG_LINES: usize = 50;
 /// Between two looks at a container that a person uses.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -110,7 +121,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<(), Error> {
     let Prepared { mut engine, command, used_home } = engine.prepare(request).await?;
 
     let told = |step: &Step| {
-        let line = step.line();
+        let line = harmless(&step.line());
         if args.json {
             context.printer.say(line);
         } else {
@@ -125,6 +136,9 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<(), Error> {
         print_json(args, &report, &*engine, address.as_deref(), context).await?;
     }
     if let Some((step, diagnosis)) = report.failure() {
+        let log = engine.log().await.unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines.iter().skip(lines.len().saturating_sub(LOG_LINES)).for_each(|line| context.printer.detail(format!("log: {}", harmless(line))));
         let text = format!("the image does not run as Studio needs it: {}: {}", step.text(), diagnosis.what);
         return Err(Error::input(Problem::new(text).help(diagnosis.fix.clone())));
     }

@@ -83,8 +83,8 @@ fn words(config: &Value, name: &str, most: usize, longest: usize) -> Result<Opti
     if let Some(long) = words.iter().find(|word| word.chars().count() > longest) {
         return Err(format!("has `{long}` in `{name}`: a word there has {longest} characters at most"));
     }
-    if words.iter().any(|word| word.contains('\0')) {
-        return Err(format!("has a NUL in `{name}`"));
+    if words.iter().any(|word| word.trim().is_empty() || word.contains('\0')) {
+        return Err(format!("has a word in `{name}` that is blank, or has a NUL in it: the service refuses it"));
     }
     Ok((!words.is_empty()).then_some(words))
 }
@@ -121,6 +121,7 @@ mod tests {
         assert!(container(json!({"ContainerEntrypoint": ["bash", "-c"]})).contains("2 words in `ContainerEntrypoint`: the service takes 1"));
         assert!(container(json!({"ContainerArguments": ["x".repeat(65)]})).contains("64 characters at most"));
         assert!(container(json!({"ContainerArguments": "x"})).contains("no list of words"));
+        assert!(container(json!({"ContainerEntrypoint": [" "]})).contains("blank"));
         assert!(container(json!({"ContainerEnvironmentVariables": {"A=B": "x"}})).contains("no container can have"));
         assert!(read_app(json!({"FileSystemConfig": {"DefaultUid": 0}})).unwrap_err().contains("DefaultUid 0: Studio supports 1000 alone"));
         for bytes in [&b"[]"[..], b"{}", b"{"] {

@@ -1,7 +1,6 @@
 //! docker and podman, told by their command what to do: so contexts, rootless daemons and remote ones work as the user has set them up.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, Stdio};
 
 use async_trait::async_trait;
@@ -11,6 +10,7 @@ use super::client::Client;
 use super::diagnosis;
 use super::engine::{Engine, Said, Start, State};
 use super::error::RunError;
+use super::laid::Member;
 use super::listeners::Listeners;
 use super::request::{Home, Prepared, Request, Source};
 use super::space::{self, HIDDEN_DIRECTORIES, ImageConfig, METADATA_DIRECTORY, METADATA_FILE, Space};
@@ -267,41 +267,6 @@ impl Drop for Loading {
     fn drop(&mut self) {
         // It may have been waited for.
         let _ = self.0.wait();
-    }
-}
-
-/// What is laid into a container before it starts.
-enum Member {
-    Directory(&'static str),
-    File(&'static str, &'static str, Vec<u8>),
-}
-
-impl Member {
-    /// The directory that it is laid into.
-    fn above(&self) -> &str {
-        match self {
-            Member::Directory(path) => Path::new(path).parent().and_then(Path::to_str).unwrap_or("/"),
-            Member::File(directory, ..) => directory,
-        }
-    }
-
-    fn tar(&self) -> Vec<u8> {
-        let (name, kind, mode, content): (&str, _, _, &[u8]) = match self {
-            Member::Directory(path) => (path.rsplit('/').next().unwrap_or(path), tar::EntryType::Directory, 0o755, &[]),
-            Member::File(_, name, content) => (name, tar::EntryType::Regular, 0o644, content),
-        };
-        let (uid, gid) = space::owner();
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_uid(uid.into());
-        header.set_gid(gid.into());
-        header.set_mtime(0);
-        header.set_size(content.len() as u64);
-        let mut builder = tar::Builder::new(Vec::new());
-        // A Vec takes all, and the names are short.
-        let _ = builder.append_data(&mut header, name, content);
-        builder.into_inner().unwrap_or_default()
     }
 }
 

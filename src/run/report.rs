@@ -98,6 +98,7 @@ impl Step {
             Outcome::Failed(diagnosis) => ("failed", &diagnosis.what),
             Outcome::Skipped(reason) => ("skipped", reason),
         };
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         format!("{word:<7}  {:<12}  {text}", self.name.text())
     }
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::diagnosis::{self, Cause, Diagnosis};
 use super::editor::{Places, Server, Version};
 use super::engine::{Engine, Start, State};
-use super::error::RunError;
 use super::listeners::Listeners;
-use super::probe::{Answer, Probe, Unanswered};
+use super::pages::{Seen, base_path, extra_page, page, token, unreachable, version_page, websocket};
+use super::probe::Probe;
 use super::report::{Name, Outcome, Report, Step};
 use crate::contract;
 use crate::error::Error;
@@ -49,9 +49,6 @@ struct Judge<'a> {
 
 /// Why a step is skipped that asks the server's process.
 const NO_SERVER: &str = "the editor's server was not found among the container's processes";
-
-/// Passed with what was seen, or failed.
-type Seen = Result<String, Diagnosis>;
 
 impl Judge<'_> {
     async fn all(&mut self) -> Result<(), Error> {
@@ -218,94 +215,6 @@ impl Judge<'_> {
     }
 }
 
-fn unreachable(address: SocketAddr, cause: Unanswered) -> Error {
-    let inside = format!("port {} of the container", contract::SERVER_PORT);
-    RunError::Unreachable { inside, outside: address.to_string(), cause }.into()
-}
-
-async fn page(probe: &Probe) -> Result<Seen, Error> {
-    Ok(match probe.get("/").await {
-        Ok(answer) if answer.status == 403 => Err(diagnosis::token_on("GET / answers 403")),
-        Ok(answer) if answer.status == 200 && answer.media_type == "text/html" => Ok("GET / answers 200, text/html".to_owned()),
-        Ok(Answer { status, media_type, .. }) if media_type.is_empty() => Err(wrong_answer(format!("GET / answers {status} without a type"))),
-        Ok(Answer { status, media_type, .. }) => Err(wrong_answer(format!("GET / answers {status}, {media_type}"))),
-        Err(error) if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect) => {
-            return Err(unreachable(probe.address(), error));
-        }
-        Err(error) => Err(wrong_answer(format!("GET / is not answered in HTTP: {}", chain(&*error)))),
-    })
-}
-
-fn wrong_answer(what: String) -> Diagnosis {
-    let fix = format!("port {} must be the editor's server itself, not something that stands before it", contract::SERVER_PORT);
-    Diagnosis::new(Cause::WrongAnswer, what, fix)
-}
-
-/// What the log says of a token; its value stays there.
-fn token(log: &str) -> Seen {
-    match log.lines().find_map(|line| line.split_once("tkn=")) {
-        Some((before, _)) => Err(diagnosis::token_on(&format!("its log says `{}tkn=…`", before.trim()))),
-        None => Ok("the log speaks of none".to_owned()),
-    }
-}
-
-async fn version_page(probe: &Probe, version: &Version) -> Seen {
-    let build = match (&*version.code, version.is_sagemakers) {
-        ("", _) => String::new(),
-        (code, true) => format!("; SageMaker's build of Code-OSS {code}"),
-        (code, false) => format!("; Code-OSS {code}, not SageMaker's build"),
-    };
-    match probe.get("/version").await {
-        Ok(answer) if answer.status == 200 => Ok(format!("GET /version answers 200{build}")),
-        Ok(answer) => Err(wrong_answer(format!("GET /version answers {}{build}", answer.status))),
-        Err(error) => Err(wrong_answer(format!("GET /version is not answered: {}", chain(&*error)))),
-    }
-}
-
-/// The path under which a browser finds the editor, and what the step came to.
-async fn base_path(probe: &Probe, version: &Version, server: Option<&Server>, log: &str) -> (&'static str, Outcome) {
-    let mut first = None;
-    for path in [contract::BASE_PATH, contract::BASE_PATH_DOCUMENTED] {
-        match probe.get(path).await {
-            Ok(answer) if answer.status == 200 => return (path, Outcome::Passed(format!("GET {path} answers 200"))),
-            Ok(answer) => drop(first.get_or_insert(answer.status)),
-            Err(error) => return ("/", Outcome::Failed(wrong_answer(format!("GET {path} is not answered: {}", chain(&*error))))),
-        }
-    }
-    let argument = server.and_then(|server| server.option("--base-path"));
-    let is_right = argument.is_some_and(|path| [contract::BASE_PATH, contract::BASE_PATH_DOCUMENTED].contains(&path));
-    if version.is_sagemakers && !version.is_sagemakers_from_1_8() && is_right {
-        let reason = format!("the server has `--base-path {}`; before 1.8 it left the path itself to Studio's proxy", argument.unwrap_or_default());
-        return ("/", Outcome::Skipped(reason));
-    }
-    ("/", Outcome::Failed(diagnosis::wrong_base_path(first.unwrap_or_default(), served_path(log).as_deref())))
-}
-
-/// The path of `Web UI available at http://localhost:8888/path` in the log.
-fn served_path(log: &str) -> Option<String> {
-    let url = log.lines().find_map(|line| line.split_once("Web UI available at "))?.1.split_whitespace().next()?;
-    Some(url::Url::parse(url).ok()?.path().to_owned())
-}
-
-/// A page that not every build has.
-async fn extra_page(probe: &Probe, path: &str, must: bool) -> Outcome {
-    match probe.get(path).await {
-        Ok(answer) if answer.status == 200 => Outcome::Passed(format!("GET {path} answers 200")),
-        Ok(answer) if must => Outcome::Failed(wrong_answer(format!("GET {path} answers {}: in SageMaker's build it is 200", answer.status))),
-        Ok(answer) => Outcome::Skipped(format!("this build does not have {path} (it answers {}); SageMaker's does", answer.status)),
-        Err(error) => Outcome::Failed(wrong_answer(format!("GET {path} is not answered: {}", chain(&*error)))),
-    }
-}
-
-async fn websocket(probe: &Probe, path: &str) -> Seen {
-    let slash = if path.ends_with('/') { "" } else { "/" };
-    match probe.websocket(&format!("{path}{slash}")).await {
-        Ok(101) => Ok("the server switches to a websocket (101)".to_owned()),
-        Ok(status) => Err(wrong_answer(format!("a websocket is refused with {status}: the workbench would load and not connect"))),
-        Err(error) => Err(wrong_answer(format!("a websocket is not answered: {}: the workbench would load and not connect", chain(&*error)))),
-    }
-}
-
 /// Of the extensions that an image ships, those that the editor does not have. On a home that was used, a user may have another version.
 fn missing(shipped: &BTreeSet<String>, listed: &BTreeSet<String>, used_home: bool) -> Vec<String> {
     let id = |extension: &str| extension.split('@').next().unwrap_or_default().to_owned();
@@ -319,15 +228,4 @@ fn extensions_missing(what: String) -> Diagnosis {
         contract::IMAGE_EXTENSIONS
     );
     Diagnosis::new(Cause::ExtensionsMissing, what, fix)
-}
-
-/// An error with its causes.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(why) = cause {
-        text = format!("{text}: {why}");
-        cause = why.source();
-    }
-    text
 }
