@@ -4,6 +4,7 @@ mod build;
 pub mod check;
 mod completions;
 mod context;
+mod described;
 pub mod init;
 pub mod input;
 mod inspect;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::context::{self, Context, Project};
-use super::lock;
+use super::context::Context;
 use super::render::harmless;
-use crate::assemble::{self, BuildRequest, Earlier, Image, ImageLayer};
+use super::{described, lock};
+use crate::assemble::{Image, ImageLayer};
 use crate::base::{self, OpenedImage};
 use crate::contract;
 use crate::error::{Error, FileError, Problem};
@@ -160,7 +160,7 @@ fn no_image(subject: &Subject) -> Error {
 async fn image(args: &RunArgs, context: &Context) -> Result<Option<Image>, Error> {
     match &args.subject {
         Subject::Engine(_) => Ok(None),
-        Subject::Description(file) => build(file, args.locked, context).await.map(Some),
+        Subject::Description(file) => described::image(file, lock::locked(args.locked, false), context).await.map(Some),
         Subject::Image(source) => {
             let opened = base::open(source, Path::new(""), None, &context.registry).await?;
             Ok(opened.map(as_image))
@@ -182,26 +182,6 @@ fn as_image(opened: OpenedImage) -> Image {
         config: config_bytes,
         config_descriptor: manifest.config,
     }
-}
-
-async fn build(file: &Path, locked: bool, context: &Context) -> Result<Image, Error> {
-    let world = context.world();
-    let project = Project::read(file, &context.printer)?;
-    let lock = lock::bring_up_to_date(&project, lock::locked(locked, false), context).await?;
-    let request = BuildRequest {
-        description: &project.description,
-        directory: &project.directory,
-        lock: &lock,
-        labels: Default::default(),
-        family: None,
-        epoch: None,
-        rebuild: false,
-        threads: context::threads(),
-    };
-    let earlier = Earlier::look(&[], &[], &world).await?;
-    // Nothing is uploaded.
-    let (finished, _) = tokio::sync::mpsc::unbounded_channel();
-    assemble::build(&request, &earlier, &world, finished).await
 }
 
 /// Where a browser finds the editor. The page has a slash at its end: without it Code-OSS asks for some of its parts under a path that it doubles.

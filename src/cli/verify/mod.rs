@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::context::{self, Context, Project};
-use super::lock;
+use super::context::{self, Context};
+use super::described;
 use super::render::harmless;
-use crate::assemble::{self, BuildRequest, Earlier};
 use crate::base::{self, Platforms};
 use crate::environment;
 use crate::error::{Error, Fault, FileError, Kind, Problem};
@@ -158,7 +157,10 @@ async fn judge(args: &VerifyArgs, context: &Context) -> Result<Report, Error> {
     let mut archive = None;
     let image = match args.image.strip_prefix(DAEMON) {
         Some(name) => named(&saved(name, &mut archive, context).await?, args, context).await?,
-        None if args.image.ends_with(".toml") => described(args, context).await?,
+        None if args.image.ends_with(".toml") => {
+            let image = described::image(Path::new(&args.image), context::locked_by_default(), context).await?;
+            Judged::of_built(&args.image, &image)
+        }
         None => named(&args.image, args, context).await?,
     };
     let evidence = Evidence::gather(&image.started_with(overrides), &context.store, &context.printer).await?;
@@ -210,25 +212,4 @@ async fn named(text: &str, args: &VerifyArgs, context: &Context) -> Result<Judge
         Some(image) => Ok(Judged::of_opened(&args.image, image)),
         None => Err(NoImage { text: args.image.clone(), cause: None }.into()),
     }
-}
-
-/// The image that a description comes to: its layers are made in the cache, and written nowhere.
-async fn described(args: &VerifyArgs, context: &Context) -> Result<Judged, Error> {
-    let world = context.world();
-    let project = Project::read(&PathBuf::from(&args.image), &context.printer)?;
-    let lock = lock::bring_up_to_date(&project, context::locked_by_default(), context).await?;
-    let earlier = Earlier::look(&[], &[], &world).await?;
-    let request = BuildRequest {
-        description: &project.description,
-        directory: &project.directory,
-        lock: &lock,
-        labels: Default::default(),
-        family: None,
-        epoch: None,
-        rebuild: false,
-        threads: context::threads(),
-    };
-    let (finished, _) = tokio::sync::mpsc::unbounded_channel();
-    let image = assemble::build(&request, &earlier, &world, finished).await?;
-    Ok(Judged::of_built(&args.image, &image))
 }
