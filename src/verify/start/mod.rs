@@ -4,6 +4,7 @@
 mod expand;
 mod follow;
 mod lexer;
+mod script;
 mod server;
 mod trail;
 mod word;
