@@ -84,14 +84,20 @@ async fn one(
     stop: &Stop,
 ) -> Result<Scanned, Error> {
     let key = interest.key(&layer.descriptor.digest);
-    if let Some(scanned) = remembered(&key, store) {
+    // Packing and unpacking a tree takes a processor for a while.
+    let (opened, own) = (store.clone(), key);
+    if let Some(scanned) = blocking(move || remembered(&own, &opened)).await {
         demand_diff_id(&layer.descriptor, scanned.diff_id, layer.diff_id)?;
         return Ok(scanned);
     }
     let task = progress.begin(&name, Some(layer.descriptor.size));
     let scanned = scan_layer(&layer.descriptor, layer.diff_id, &*layer.blobs, filter, task, stop.0.clone()).await?;
-    remember(&key, &scanned, store)?;
-    Ok(scanned)
+    let opened = store.clone();
+    blocking(move || remember(&key, &scanned, &opened).map(|()| scanned)).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// A layer out of the store. What cannot be read there counts as absent: it is made anew.

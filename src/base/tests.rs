@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use super::specimen::{Specimen, append, platform, tagged};
-use super::{OpenedImage, docker_archive, layout};
+use super::{OpenedImage, Platforms, docker_archive, layout};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::{MAX_CONFIG_SIZE, media_type};
@@ -283,4 +283,19 @@ async fn docker_archives_that_do_not_fit_together_are_refused() {
     let image = open(docker_archive(&[("a", Ok(b"two"))], &[one])).unwrap();
     let mut reader = image.blobs.open(&image.manifest.layers[0]).await.unwrap();
     assert!(reader.read_to_end(&mut Vec::new()).await.unwrap_err().to_string().contains("the bytes have the digest"));
+}
+
+#[test]
+fn for_a_judgement_any_platform_is_opened() {
+    let mut specimen = Specimen::new();
+    let (arm, other) = (specimen.image("arm64", &[b"1"]), specimen.image("s390x", &[b"2"]));
+    let index = specimen.index(&[platform(arm.clone(), "linux", "arm64"), platform(other, "linux", "s390x")]);
+    specimen.top(std::slice::from_ref(&index));
+    assert!(refusal(&specimen, None).contains("is not for linux/amd64"));
+    let directory = tempfile::tempdir().unwrap();
+    specimen.write(directory.path());
+    let image = layout::open_directory_for(Platforms::Any, "x", directory.path(), None, None).unwrap();
+    assert_eq!((image.digest, image.index), (digest(&arm), Some(digest(&index))));
+    let listed: Vec<_> = image.index_entries.iter().map(|entry| entry.platform.as_deref()).collect();
+    assert_eq!(listed, [Some("linux/arm64"), Some("linux/s390x")]);
 }
