@@ -13,8 +13,25 @@ buildx, project, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 NAMES = {"byoi.toml": "byoi.toml, locked", "Dockerfile": "Dockerfile"}
 
 
+# The frontend's image, as it stands in the options of its process: other builds may have theirs.
+with open(os.path.join(project, "byoi.toml")) as description:
+    IMAGE = b"=source=" + description.readline().strip().removeprefix("# syntax=").encode() + b"\0"
+
+
+def read(process, name):
+    with open(f"/proc/{process}/{name}", "rb") as file:
+        return file.read()
+
+
+def begun(process):
+    """When a process began, in seconds since 1970, to a hundredth: the kernel counts in those, from its own start."""
+    with open(f"/proc/{process}/stat") as file:
+        ticks = int(file.read().rpartition(")")[2].split()[19])
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+
+
 class Watch(threading.Thread):
-    """Notes when the frontend's process appears: a program of that name without arguments."""
+    """Finds the frontend's process, a program of that name without arguments, and when it began: as the container's, before it became the program."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -26,13 +43,11 @@ class Watch(threading.Thread):
             # A process has another program's name until it becomes the frontend: it is looked at again.
             for name in (name for name in os.listdir("/proc") if name.isdigit() and name not in known):
                 try:
-                    with open(f"/proc/{name}/cmdline", "rb") as file:
-                        words = file.read()
+                    if read(name, "cmdline") == b"/byoi-frontend\0" and IMAGE in read(name, "environ"):
+                        self.seen = begun(name)
+                        break
                 except OSError:
                     continue
-                if words == b"/byoi-frontend\0":
-                    self.seen = time.time()
-                    break
             time.sleep(0.0005)
 
 
@@ -40,6 +55,18 @@ def seconds(stamp):
     """A time as Go writes it, in seconds since 1970."""
     whole, _, rest = stamp.rstrip("Z").partition(".")
     return datetime.fromisoformat(whole + "+00:00").timestamp() + (float("0." + rest) if rest else 0)
+
+
+def objects(text):
+    """The JSON objects of a progress display, of many lines each; other lines are passed over."""
+    decoder, at = json.JSONDecoder(), text.find("{")
+    while at >= 0:
+        try:
+            found, end = decoder.raw_decode(text, at)
+            yield found
+        except ValueError:
+            end = at + 1
+        at = text.find("{", end)
 
 
 def build(file):
@@ -53,11 +80,7 @@ def build(file):
     watch.over = True
     watch.join()
     started = {}
-    for line in done.stderr.splitlines():
-        try:
-            status = json.loads(line)
-        except ValueError:
-            continue
+    for status in objects(done.stderr.decode()):
         for vertex in status.get("vertexes") or []:
             if vertex.get("started") and not vertex.get("cached"):
                 started.setdefault(vertex["name"], seconds(vertex["started"]))
@@ -106,4 +129,4 @@ for kind in ("cold", "unchanged", "one file changed"):
 for name, times in (("its first vertex", first), ("the graph of the image", graph)):
     if times:
         shown = f"{statistics.median(times) * 1000:.0f} ms (from {min(times) * 1000:.0f} to {max(times) * 1000:.0f}, {len(times)} builds)"
-        print(f"\nFrom the start of the frontend's process to {name}: {shown}.")
+        print(f"\nFrom the start of the frontend's container to {name}: {shown}.")
