@@ -33,6 +33,7 @@ mod support;
 mod verify;
 mod verify_conda;
 mod verify_extensions;
+mod verify_memory;
 mod verify_samples;
 mod volume;
 mod wrong_descriptions;
