@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -25,6 +26,10 @@ use crate::store::Store;
 const GRACE: &str = "10";
 /// Lines of the log that are looked at.
 const LOG_LINES: &str = "2000";
+/// How long an engine may take to notice that an image does not come.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The label of all that byoi makes: `docker ps --filter label=byoi.run` finds what a killed byoi left.
 const LABEL: &str = "byoi.run";
 
@@ -265,8 +270,14 @@ struct Loading(Child);
 
 impl Drop for Loading {
     fn drop(&mut self) {
-        // It may have been waited for.
-        let _ = self.0.wait();
+        let begun = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if begun.elapsed() > PATIENCE {
+                // An engine that hangs keeps nobody from leaving.
+                let _ = self.0.kill();
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 
