@@ -1,11 +1,9 @@
 //! The graph of an image: one vertex for each of its layers, on an empty directory, joined over the base; or all of them packed, for a layout.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use byoi::assemble::{Planned, Recipe};
 use byoi::description::Description;
-use byoi::digest::Digest;
 use byoi::error::{Error, Problem};
 use byoi::layer::Node;
 use byoi::plan::{self, PlannedLayer};
@@ -112,7 +110,7 @@ impl Drawing<'_> {
             Mounted::Input { edge: recipe, selector: String::new(), at: step::RECIPE.to_owned() },
             Mounted::Scratch { at: step::TEMPORARY.to_owned() },
         ];
-        for digest in &inputs_of(layer) {
+        for digest in &layer.inputs() {
             mounts.push(self.inputs.mount(digest, self.graph, folder, self.session)?);
         }
         mounts.extend(self.local_mounts(layer, folder)?);
@@ -143,17 +141,12 @@ impl Drawing<'_> {
 
     /// The part of the description that a layer is there for: what asks for its first input, else a file, else the base.
     fn range(&self, layer: &PlannedLayer) -> Option<Range> {
-        let of_input = inputs_of(layer).iter().find_map(|digest| self.inputs.range(digest));
+        let of_input = layer.inputs().iter().find_map(|digest| self.inputs.range(digest));
         let source = &self.description.source;
         let of_files =
             || self.description.files.first().filter(|_| layer.name.ends_with(": files")).map(|file| diagnostics::range(source, &file.span));
         of_input.or_else(of_files).or_else(|| Some(diagnostics::range(source, &self.description.base.span)))
     }
-}
-
-/// The inputs of a layer, each once.
-pub fn inputs_of(layer: &PlannedLayer) -> BTreeSet<Digest> {
-    layer.components.iter().flat_map(|component| component.inputs()).collect()
 }
 
 /// A layer's name without what only its history needs.

@@ -5,7 +5,6 @@ use byoi::assemble::Planned;
 use byoi::error::Error;
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::drawing::inputs_of;
 use crate::inputs::Inputs;
 use crate::llb::Graph;
 use crate::session::Session;
@@ -20,7 +19,7 @@ const FEW: usize = 32;
 /// # Errors
 /// Inputs that are not there, or not what they were.
 pub async fn in_batches(session: &Session, inputs: &Inputs, planned: &Planned) -> Result<(), Error> {
-    let mut wanted: Vec<_> = planned.plan.layers.iter().flat_map(inputs_of).collect();
+    let mut wanted: Vec<_> = planned.plan.layers.iter().flat_map(|layer| layer.inputs()).collect();
     wanted.sort_unstable();
     wanted.dedup();
     if !session.gateway.is_old() || wanted.len() <= FEW {

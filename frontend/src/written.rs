@@ -9,7 +9,6 @@ use byoi::inputs::Inputs;
 use byoi::layer::{Entry, Node};
 use byoi::plan::{DirectoryTable, PlannedLayer, build_tree};
 
-use crate::drawing;
 use crate::llb::{Written, WrittenNode};
 
 /// Modes that the daemon writes exactly: its own umask may take other bits away.
@@ -20,7 +19,7 @@ const EXACT: u16 = 0o755;
 /// # Errors
 /// Conflicts of paths.
 pub fn entries(layer: &PlannedLayer, directories: &DirectoryTable) -> Result<Option<Vec<Written>>, Error> {
-    let hangs_on_nothing = drawing::inputs_of(layer).is_empty() && layer.components.iter().all(|component| component.local_files().is_empty());
+    let hangs_on_nothing = layer.inputs().is_empty() && layer.components.iter().all(|component| component.local_files().is_empty());
     if !hangs_on_nothing {
         return Ok(None);
     }

@@ -112,13 +112,7 @@ async fn make_layers(
         progress: world.progress,
         cancelled: world.cancelled,
     };
-    let needed: Vec<_> = plan
-        .layers
-        .iter()
-        .filter(|layer| workshop.must_make(layer))
-        .flat_map(|layer| &layer.components)
-        .flat_map(|component| component.inputs())
-        .collect();
+    let needed: Vec<_> = plan.layers.iter().filter(|layer| workshop.must_make(layer)).flat_map(|layer| layer.inputs()).collect();
     resolve::fetch(request.lock, &needed, world).await?;
 
     let in_store: Arc<dyn Blobs> = Arc::new(StoreBlobs(world.store.clone()));

@@ -2,6 +2,7 @@
 //! conda packages in groups, one layer for each extension (merged by id when the budget is
 //! short), `extensions.json`, the files, the platform (account, entrypoint, settings). Names and order belong to format 1.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Component, DirectoryTable, key};
@@ -45,6 +46,11 @@ impl PlannedLayer {
     pub fn new(name: String, components: Vec<Arc<dyn Component>>, directories: &DirectoryTable) -> Self {
         let key = key::of_layer(&components, directories);
         PlannedLayer { name, components, key }
+    }
+
+    /// The inputs of its components, each once.
+    pub fn inputs(&self) -> BTreeSet<Digest> {
+        self.components.iter().flat_map(|component| component.inputs()).collect()
     }
 
     /// What of the image's table of directories decides how the layer is laid.
