@@ -15,7 +15,7 @@ use super::read::{AT_ONCE, Stop, damaged, demand_diff_id, scan_layer};
 use super::scan::Scanned;
 use super::tree::Directory;
 use super::{BaseError, Blobs, extract, packed};
-use crate::digest::Digest;
+use crate::digest::{Digest, Digesting};
 use crate::error::{Error, FileError};
 use crate::manifest::Descriptor;
 use crate::progress::Progress;
@@ -100,12 +100,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// A layer out of the store. What cannot be read there counts as absent: it is made anew.
+/// A layer out of the store. What cannot be read there, or is not what was written, counts as absent: it is made anew.
 fn remembered(key: &Digest, store: &Store) -> Option<Scanned> {
     let Remembered { diff_id, facts, tree } = store.record(RECORD, key)?;
-    let file = store.open_blob(&tree).ok()??;
-    let layer: Layer = packed::read(io::BufReader::new(file)).ok()?;
-    Some(Scanned { layer, diff_id, facts })
+    let mut source = io::BufReader::new(Digesting::new(store.open_blob(&tree).ok()??));
+    let layer: Layer = packed::read(&mut source).ok()?;
+    io::copy(&mut source, &mut io::sink()).ok()?;
+    let (_, found, _) = source.into_inner().finish();
+    (found == tree).then_some(Scanned { layer, diff_id, facts })
 }
 
 fn remember(key: &Digest, scanned: &Scanned, store: &Store) -> Result<(), Error> {
