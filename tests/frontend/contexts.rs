@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use byoi::digest::Digest;
+use byoi::registry::testing::TestRegistry;
+use serde_json::Value;
 
 use super::project;
 use crate::support::base::{editor_base, registry_with_base};
@@ -20,12 +22,8 @@ fn another_registry_stands_in_for_the_bases() {
     let ours = place.build::<&str>(&[]);
     for (store, name) in [("classic", "base".to_owned()), ("containerd", format!("{}/base:1", registry.host()))] {
         let builder = Builder::new(store);
-        registry.clear_log();
         let context = format!("{name}=docker-image://{}/base:1", other.host());
-        let progress = builder.buildx(&place, &["--load", "--tag", "byoi-test:context", "--build-context", &context]);
-        assert_eq!(ours["config_digest"], Digest::of(builder.config("byoi-test:context")).to_string(), "{}", progress.text);
-        assert!(registry.log().is_empty(), "the base's own registry is not asked: {:?}", registry.log());
-        builder.run(&["image", "rm", "byoi-test:context"]);
+        stands_in(&builder, &place, &registry, &context, "byoi-test:context", &ours);
     }
 }
 
@@ -39,13 +37,18 @@ fn a_layout_of_the_client_stands_in_for_the_base() {
     let mut skopeo = Command::new("skopeo");
     skopeo.args(["copy", "--quiet", "--insecure-policy", "--src-tls-verify=false", &format!("docker://{}/base:1", registry.host())]);
     tools::stdout(skopeo.arg(format!("oci:{}:base", place.path("layout").display())));
-    registry.clear_log();
-    let builder = Builder::new("containerd");
     let context = format!("base=oci-layout://{}:base", place.path("layout").display());
-    let progress = builder.buildx(&place, &["--load", "--tag", "byoi-test:layout", "--build-context", &context]);
-    assert_eq!(ours["config_digest"], Digest::of(builder.config("byoi-test:layout")).to_string(), "{}", progress.text);
-    assert!(registry.log().is_empty(), "{:?}", registry.log());
-    builder.run(&["image", "rm", "byoi-test:layout"]);
+    stands_in(&Builder::new("containerd"), &place, &registry, &context, "byoi-test:layout", &ours);
+}
+
+/// A build with the context in the base's place makes the command's image, and does not ask the base's own registry.
+#[track_caller]
+fn stands_in(builder: &Builder, place: &Workplace, registry: &TestRegistry, context: &str, tag: &str, ours: &Value) {
+    registry.clear_log();
+    let progress = builder.buildx(place, &["--load", "--tag", tag, "--build-context", context]);
+    assert_eq!(ours["config_digest"], Digest::of(builder.config(tag)).to_string(), "{}", progress.text);
+    assert!(registry.log().is_empty(), "the base's own registry is not asked: {:?}", registry.log());
+    builder.run(&["image", "rm", tag]);
 }
 
 /// Another image under the base's name is another base: the lock is not for it, and one is made for this build.
