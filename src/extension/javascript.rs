@@ -218,12 +218,10 @@ impl<'de> Deserialize<'de> for Value {
             }
 
             // Integers become doubles: that is what JavaScript makes of them.
-            #[allow(clippy::cast_precision_loss)]
             fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
                 Ok(Value::Number(number as f64))
             }
 
-            #[allow(clippy::cast_precision_loss)]
             fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
                 Ok(Value::Number(number as f64))
             }

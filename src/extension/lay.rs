@@ -83,7 +83,6 @@ fn version(text: &str) -> Option<(u64, u64)> {
 }
 
 /// A number that a double holds exactly.
-#[allow(clippy::cast_precision_loss)]
 fn number(value: i64) -> Value {
     Value::Number(value as f64)
 }
