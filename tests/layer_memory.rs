@@ -1,5 +1,5 @@
 //! The memory that a layer takes does not depend on the size of its files: 4 GiB that cannot be compressed are packed by a process that may
-//! not have more than 128 MiB.
+//! not have more than 128 MiB, and take no more than 128 MiB of them did.
 
 use std::fs;
 use std::io;
@@ -14,8 +14,10 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Writable memory of the process: heap, stacks and static data.
 const LIMIT: u64 = 128 << 20;
-const PEAK_RSS: u64 = 64 << 20;
-const SIZE: u64 = 4 << 30;
+const SMALL: u64 = 128 << 20;
+const LARGE: u64 = 4 << 30;
+/// How far apart the two peaks may be: how full the queues are is a matter of luck.
+const LUCK: u64 = 16 << 20;
 const CHILD: &str = "BYOI_TEST_MEMORY_CHILD";
 
 #[test]
@@ -34,14 +36,20 @@ fn a_file_of_4_gib_does_not_show_in_memory() {
 fn pack_under_the_limit() {
     setrlimit(Resource::Data, Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) }).unwrap();
     assert!(Vec::<u8>::new().try_reserve_exact(LIMIT as usize).is_err(), "the limit is in force");
-    let tree: Tree = [(ImagePath::literal("noise"), Entry::file(noise(SIZE), 0o644, 0, 0, 0))].into_iter().collect();
+    // The peak holds the program's own pages too, which are many in a test; only what comes on top for the large file counts.
+    let small = peak_after_packing(SMALL);
+    let large = peak_after_packing(LARGE);
+    println!("peak: {} KiB, then {} KiB", small >> 10, large >> 10);
+    assert!(large < small + LUCK, "peak RSS {small} bytes after {SMALL} bytes, {large} bytes after {LARGE}");
+}
+
+fn peak_after_packing(size: u64) -> u64 {
+    let tree: Tree = [(ImagePath::literal("noise"), Entry::file(noise(size), 0o644, 0, 0, 0))].into_iter().collect();
     let mut layer = Digesting::new(io::sink());
     let packed = pack(&tree, NonZeroUsize::new(4).unwrap(), &mut layer, &|_| {}).unwrap();
-    let (_, _, size) = layer.finish();
-    assert!(packed.tar_size > SIZE && size > SIZE, "it compresses: {packed:?}, {size}");
-    let peak = peak_rss();
-    println!("peak: {} KiB", peak >> 10);
-    assert!(peak < PEAK_RSS, "peak RSS {peak} bytes");
+    let (_, _, packed_size) = layer.finish();
+    assert!(packed.tar_size > size && packed_size > size, "it compresses: {packed:?}, {packed_size}");
+    peak_rss()
 }
 
 /// The most memory that this process ever had resident, in bytes (proc(5), `VmHWM`).
