@@ -25,30 +25,33 @@ const WINDOW_BITS: u8 = 15;
 /// Beyond the bound for a zlib stream: an empty stored block after up to seven bits of filling, and a byte that shows that nothing was held back.
 const FLUSH_ROOM: usize = 16;
 
-/// One compressed block.
+/// What a block came to.
 pub(super) struct Block {
-    /// Whole deflate blocks that end on a byte and are not the last.
-    pub(super) deflate: Vec<u8>,
+    /// How many bytes were written: whole deflate blocks that end on a byte and are not the last.
+    pub(super) deflated: usize,
     /// CRC-32 and length of the input.
     pub(super) check: Hasher,
     /// Length of the input in bytes.
     pub(super) size: u64,
 }
 
-/// Compresses one block with a fresh encoder, in one call, with room for all output: fed in pieces, or short of room, the encoder may choose other
-/// block boundaries.
-pub(super) fn compress(input: &[u8]) -> Result<Block, LayerError> {
-    let mut deflate = vec![0; compress_bound(input.len()) + FLUSH_ROOM];
+/// Compresses one block into the beginning of `room`, which grows as needed, with a fresh encoder, in one call, with room for all output: fed in
+/// pieces, or short of room, the encoder may choose other block boundaries.
+pub(super) fn compress(input: &[u8], room: &mut Vec<u8>) -> Result<Block, LayerError> {
+    let bound = compress_bound(input.len()) + FLUSH_ROOM;
+    if room.len() < bound {
+        room.resize(bound, 0);
+    }
+    let deflate = &mut room[..bound];
     let mut encoder = Deflate::new(LEVEL, false, WINDOW_BITS);
-    let status = encoder.compress(input, &mut deflate, DeflateFlush::FullFlush);
+    let status = encoder.compress(input, deflate, DeflateFlush::FullFlush);
     let (taken, given) = (encoder.total_in(), encoder.total_out() as usize);
     if status != Ok(Status::Ok) || taken != input.len() as u64 || given == deflate.len() {
         return Err(LayerError::Encoder(format!("{status:?} after {taken} of {} bytes", input.len())));
     }
-    deflate.truncate(given);
     let mut check = Hasher::new();
     check.update(input);
-    Ok(Block { deflate, check, size: input.len() as u64 })
+    Ok(Block { deflated: given, check, size: input.len() as u64 })
 }
 
 /// The end of the member, after blocks whose input has this CRC-32 and length.
@@ -67,8 +70,9 @@ pub(super) fn trailer(check: &Hasher, size: u64) -> [u8; 10] {
 pub fn prove_encoder() -> Result<(), LayerError> {
     static PROOF: OnceLock<Result<(), String>> = OnceLock::new();
     let prove = || {
-        let block = compress(&specimen()).map_err(|error| error.to_string())?;
-        let digest = Digest::of(&block.deflate);
+        let mut room = Vec::new();
+        let block = compress(&specimen(), &mut room).map_err(|error| error.to_string())?;
+        let digest = Digest::of(&room[..block.deflated]);
         if digest.hex() == SPECIMEN_DIGEST { Ok(()) } else { Err(format!("golden vector: {digest}")) }
     };
     PROOF.get_or_init(prove).clone().map_err(LayerError::Encoder)
@@ -114,6 +118,13 @@ mod tests {
     use super::*;
     use flate2::read::DeflateDecoder;
 
+    fn compressed(input: &[u8]) -> Vec<u8> {
+        let mut room = Vec::new();
+        let block = compress(input, &mut room).unwrap();
+        room.truncate(block.deflated);
+        room
+    }
+
     #[test]
     fn the_encoder_is_that_of_format_1() {
         prove_encoder().unwrap();
@@ -121,20 +132,26 @@ mod tests {
 
     #[test]
     fn the_specimen_drives_stored_and_compressed_blocks() {
-        let (specimen, block) = (specimen(), compress(&specimen()).unwrap());
-        assert!(block.deflate.windows(1000).any(|bytes| bytes == &specimen[20_000..21_000]), "noise is stored");
-        assert!(block.deflate.len() < BLOCK * 2 / 3, "the rest is not");
+        let (specimen, deflate) = (specimen(), compressed(&specimen()));
+        assert!(deflate.windows(1000).any(|bytes| bytes == &specimen[20_000..21_000]), "noise is stored");
+        assert!(deflate.len() < BLOCK * 2 / 3, "the rest is not");
         let mut inflated = Vec::new();
-        DeflateDecoder::new([&block.deflate[..], &[3, 0]].concat().as_slice()).read_to_end(&mut inflated).unwrap();
+        DeflateDecoder::new([&deflate[..], &[3, 0]].concat().as_slice()).read_to_end(&mut inflated).unwrap();
         assert!(inflated == specimen);
     }
 
     #[test]
     fn a_block_ends_with_a_full_flush() {
         for input in [&b""[..], b"x", &[0; BLOCK], &specimen()] {
-            let block = compress(input).unwrap();
-            assert!(block.deflate.ends_with(&[0, 0, 0xff, 0xff]), "an empty stored block (RFC 1951, 3.2.4)");
-            assert_eq!(block.size, input.len() as u64);
+            assert!(compressed(input).ends_with(&[0, 0, 0xff, 0xff]), "an empty stored block (RFC 1951, 3.2.4)");
+            assert_eq!(compress(input, &mut Vec::new()).unwrap().size, input.len() as u64);
         }
+    }
+
+    #[test]
+    fn what_was_in_the_room_before_does_not_matter() {
+        let mut room = vec![0xff; 3 * BLOCK];
+        let block = compress(&specimen(), &mut room).unwrap();
+        assert!(room[..block.deflated] == compressed(&specimen()));
     }
 }

@@ -1,11 +1,13 @@
 //! Tree → tar → gzip of format 1, in one pass: one thread writes and hashes the tar, several compress its blocks, the caller's thread writes
-//! the result. Block `i` always goes to compressor `i mod n`, and is taken from there, so the order needs no bookkeeping; every queue
-//! holds one block, so memory is three blocks a thread, whatever the size of the layer.
+//! the result in order. A compressor takes whatever block is next, so that none waits for another. A few rooms for a block go round from
+//! writer to reader; there is no block without one, so memory is three blocks a thread, whatever the size of the layer.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 
 use crc32fast::Hasher;
@@ -34,10 +36,24 @@ pub fn pack(tree: &Tree, threads: NonZeroUsize, out: &mut dyn Write, progress: &
     prove_encoder()?;
     let blocks = tar_size(tree)?.div_ceil(BLOCK as u64);
     let threads = threads.get().min(usize::try_from(blocks).unwrap_or(usize::MAX));
+    // Every queue has a place for every room: only the wait for a room ever blocks.
+    let count = threads * ROOMS;
+    let (free, rooms) = sync_channel(count);
+    let (cut_off, blocks) = sync_channel(count);
+    let (output, compressed) = sync_channel(count);
+    for _ in 0..count {
+        // The queue has the places, and its other end is here.
+        let _ = free.send(Room::default());
+    }
+    let blocks = Mutex::new(blocks);
     scope(|scope| {
-        let (compressors, compressed) = (0..threads).map(|_| start_compressor(scope)).collect::<Result<(Vec<_>, Vec<_>), _>>()?;
-        let tar = start(scope, move || cut(tree, compressors))?;
-        let written = write_member(compressed, out, progress);
+        for _ in 0..threads {
+            let (blocks, output) = (&blocks, output.clone());
+            start(scope, move || compress_blocks(blocks, &output))?;
+        }
+        drop(output);
+        let tar = start(scope, move || cut(tree, rooms, cut_off))?;
+        let written = write_member(compressed, free, out, progress);
         let tar = join(tar);
         // An error of the output comes first: it is why the tar could not go on.
         let (member, check) = written?;
@@ -50,6 +66,23 @@ pub fn pack(tree: &Tree, threads: NonZeroUsize, out: &mut dyn Write, progress: &
     })
 }
 
+/// Rooms for each thread that compresses: a block that it works on, one that waits for it, and one that waits to be written.
+const ROOMS: usize = 3;
+
+/// What a block needs on its way. It is used again and again.
+#[derive(Default)]
+struct Room {
+    /// The block, of the tar.
+    plain: Vec<u8>,
+    /// Room for the compressed block.
+    deflate: Vec<u8>,
+}
+
+/// A block of the tar, and its place in it.
+type Numbered = (u64, Room);
+/// A block that was compressed, or why it was not.
+type Compressed = (u64, Room, Result<gzip::Block, LayerError>);
+
 /// The digest of the tar of `tree`; nothing is compressed.
 ///
 /// # Errors
@@ -59,8 +92,6 @@ pub fn diff_id(tree: &Tree) -> Result<Digest, LayerError> {
     write_tar(tree, &mut out)?;
     Ok(out.finish().1)
 }
-
-type Compressed = Result<gzip::Block, LayerError>;
 
 fn start<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
@@ -73,55 +104,71 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// A thread that compresses blocks in the order in which it gets them, until either side goes away.
-fn start_compressor<'scope>(scope: &'scope Scope<'scope, '_>) -> Result<(SyncSender<Vec<u8>>, Receiver<Compressed>), LayerError> {
-    let (input, blocks) = sync_channel::<Vec<u8>>(1);
-    let (output, compressed) = sync_channel(1);
-    start(scope, move || {
-        for block in blocks {
-            if output.send(gzip::compress(&block)).is_err() {
-                return;
-            }
+/// Compresses blocks until there are no more, or nobody wants them.
+fn compress_blocks(blocks: &Mutex<Receiver<Numbered>>, output: &SyncSender<Compressed>) {
+    loop {
+        // One thread waits for a block, the others for their turn to wait.
+        let next = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((number, mut room)) = next else { return };
+        // A thread that ended without a word would leave the others waiting for its block for ever.
+        let block = catch_unwind(AssertUnwindSafe(|| gzip::compress(&room.plain, &mut room.deflate)));
+        let block = block.unwrap_or_else(|_| Err(LayerError::Encoder("it panicked".to_owned())));
+        if output.send((number, room, block)).is_err() {
+            return;
         }
-    })?;
-    Ok((input, compressed))
-}
-
-/// Writes the tar, hashes it and deals its blocks out.
-fn cut(tree: &Tree, compressors: Vec<SyncSender<Vec<u8>>>) -> Result<(Digest, u64), LayerError> {
-    let mut dealer = Digesting::new(Dealer { compressors, next: 0, block: Vec::with_capacity(BLOCK) });
-    write_tar(tree, &mut dealer)?;
-    let (mut dealer, digest, size) = dealer.finish();
-    dealer.deal().map_err(LayerError::Write)?;
-    Ok((digest, size))
-}
-
-/// Cuts what is written to it into blocks and gives them to the compressors in turn.
-struct Dealer {
-    compressors: Vec<SyncSender<Vec<u8>>>,
-    next: usize,
-    block: Vec<u8>,
-}
-
-impl Dealer {
-    fn deal(&mut self) -> io::Result<()> {
-        if self.block.is_empty() {
-            return Ok(());
-        }
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
-        // Compressors go away when the output failed; that error is the one to report.
-        self.compressors[self.next].send(block).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        self.next = (self.next + 1) % self.compressors.len();
-        Ok(())
     }
 }
 
-impl Write for Dealer {
+/// Writes the tar, hashes it and cuts it into blocks.
+fn cut(tree: &Tree, rooms: Receiver<Room>, blocks: SyncSender<Numbered>) -> Result<(Digest, u64), LayerError> {
+    let mut cutter = Digesting::new(Cutter { rooms, blocks, number: 0, room: None });
+    write_tar(tree, &mut cutter)?;
+    let (mut cutter, digest, size) = cutter.finish();
+    cutter.hand_on().map_err(LayerError::Write)?;
+    Ok((digest, size))
+}
+
+/// Cuts what is written to it into blocks.
+struct Cutter {
+    rooms: Receiver<Room>,
+    blocks: SyncSender<Numbered>,
+    number: u64,
+    /// The block that is being filled; none before its first byte.
+    room: Option<Room>,
+}
+
+impl Cutter {
+    fn hand_on(&mut self) -> io::Result<()> {
+        let Some(room) = self.room.take() else { return Ok(()) };
+        // The other ends go away when the output failed; that error is the one to report.
+        self.blocks.send((self.number, room)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.number += 1;
+        Ok(())
+    }
+
+    fn free_room(&mut self) -> io::Result<Room> {
+        let mut room = self.rooms.recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
+        room.plain.clear();
+        room.plain.reserve_exact(BLOCK);
+        Ok(room)
+    }
+}
+
+impl Write for Cutter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(BLOCK - self.block.len());
-        self.block.extend_from_slice(&bytes[..count]);
-        if self.block.len() == BLOCK {
-            self.deal()?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let mut room = match self.room.take() {
+            Some(room) => room,
+            None => self.free_room()?,
+        };
+        let count = bytes.len().min(BLOCK - room.plain.len());
+        room.plain.extend_from_slice(&bytes[..count]);
+        let is_full = room.plain.len() == BLOCK;
+        self.room = Some(room);
+        if is_full {
+            self.hand_on()?;
         }
         Ok(count)
     }
@@ -131,17 +178,29 @@ impl Write for Dealer {
     }
 }
 
-/// Writes header and blocks, in turn from each compressor, until the one whose turn it is has no more; the trailer is the caller's.
-fn write_member(compressed: Vec<Receiver<Compressed>>, out: &mut dyn Write, progress: &dyn Fn(u64)) -> Result<(u64, Hasher), LayerError> {
+/// Writes header and blocks in their order, until there are no more, and gives their rooms back; the trailer is the caller's.
+fn write_member(
+    compressed: Receiver<Compressed>,
+    free: SyncSender<Room>,
+    out: &mut dyn Write,
+    progress: &dyn Fn(u64),
+) -> Result<(u64, Hasher), LayerError> {
     let (mut done, mut check) = (0, Hasher::new());
+    let mut early = BTreeMap::new();
+    let mut next = 0;
     out.write_all(&gzip::HEADER).map_err(LayerError::Write)?;
-    for compressor in compressed.iter().cycle() {
-        let Ok(block) = compressor.recv() else { break };
-        let block = block?;
-        out.write_all(&block.deflate).map_err(LayerError::Write)?;
-        check.combine(&block.check);
-        done += block.size;
-        progress(done);
+    for (number, room, block) in compressed {
+        early.insert(number, (room, block));
+        while let Some((room, block)) = early.remove(&next) {
+            let block = block?;
+            out.write_all(&room.deflate[..block.deflated]).map_err(LayerError::Write)?;
+            check.combine(&block.check);
+            done += block.size;
+            next += 1;
+            progress(done);
+            // Nobody wants it once the tar is at its end.
+            let _ = free.send(room);
+        }
     }
     Ok((done, check))
 }
@@ -209,7 +268,9 @@ mod tests {
     fn by_hand(tar: &[u8]) -> Vec<u8> {
         let mut gzip = gzip::HEADER.to_vec();
         for block in tar.chunks(1 << 20) {
-            gzip.extend(gzip::compress(block).unwrap().deflate);
+            let mut room = Vec::new();
+            let deflated = gzip::compress(block, &mut room).unwrap().deflated;
+            gzip.extend(&room[..deflated]);
         }
         gzip.extend([3, 0]);
         gzip.extend(crc32fast::hash(tar).to_le_bytes());
