@@ -131,8 +131,8 @@ impl FileComponent {
             let entry = match kind {
                 LocalKind::Directory => Entry::directory(EXECUTABLE, uid, gid, MTIME),
                 LocalKind::Symlink(target) => Entry::symlink(target.clone(), uid, gid, MTIME),
-                LocalKind::File { size, digest, .. } => {
-                    let content = Content::new(*size, Unchanged { place: place.clone(), digest: *digest });
+                LocalKind::File { size, digest, stamp, .. } => {
+                    let content = Content::new(*size, Unchanged { place: place.clone(), digest: *digest, stamp: *stamp });
                     Entry::file(content, self.mode_of(kind), uid, gid, MTIME)
                 }
             };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FileProblem;
 use super::exclude::Exclude;
-use crate::digest::{Digest, Digesting};
+use crate::digest::{Digest, Digester, Digesting};
 use crate::error::{Error, FileError};
 use crate::image_path::ImagePath;
 use crate::layer::OpenContent;
@@ -24,7 +24,7 @@ use crate::world::go_on;
 const RECORD: &str = "local";
 /// Most files and directories below one source.
 const MAX_ENTRIES: usize = 2_000_000;
-/// A file that changed so recently may change again within the file system's clock tick: its digest is not remembered.
+/// A file that changed so recently may change again within the file system's clock tick: what the file system says does not tell.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// A file or directory of this machine, hashed.
@@ -51,14 +51,16 @@ pub enum LocalKind {
         digest: Digest,
         /// Whether its owner may execute it.
         executable: bool,
+        /// What the file system says of it, where that tells whether it is still the same.
+        stamp: Option<Stamp>,
     },
     /// A symlink, with its target as it stands.
     Symlink(Vec<u8>),
 }
 
 /// What the file system says of a file; if none of it has changed, neither have the bytes: the kernel sets ctime at every change.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -77,9 +79,11 @@ impl Stamp {
         }
     }
 
-    fn is_settled(&self) -> bool {
-        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(self.ctime.0.max(self.mtime.0)).unwrap_or(0));
-        SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED)
+    /// That of a file which was asked for just now and has not changed lately.
+    fn settled(metadata: &fs::Metadata) -> Option<Self> {
+        let stamp = Stamp::of(metadata);
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stamp.ctime.0.max(stamp.mtime.0)).unwrap_or(0));
+        SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED).then_some(stamp)
     }
 }
 
@@ -111,11 +115,16 @@ fn missing(place: &Path, error: io::Error) -> Error {
 pub fn scan(source: &Path, exclude: &Exclude, store: &Store, cancelled: &AtomicBool) -> Result<Vec<LocalEntry>, Error> {
     let mut found = Vec::new();
     walk(source, ImagePath::root(), exclude, &mut found)?;
-    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found.sort_by(|a, b| a.path.cmp(&b.path));
     hash(source, found, store, cancelled)
 }
 
-type Found = (ImagePath, PathBuf, fs::Metadata);
+struct Found {
+    path: ImagePath,
+    place: PathBuf,
+    metadata: fs::Metadata,
+    stamp: Option<Stamp>,
+}
 
 fn walk(place: &Path, path: ImagePath, exclude: &Exclude, found: &mut Vec<Found>) -> Result<(), Error> {
     let metadata = fs::symlink_metadata(place).map_err(FileError::at("read", place))?;
@@ -135,7 +144,8 @@ fn walk(place: &Path, path: ImagePath, exclude: &Exclude, found: &mut Vec<Found>
         }
     }
     if !out {
-        found.push((path, place.to_owned(), metadata));
+        let stamp = Stamp::settled(&metadata);
+        found.push(Found { path, place: place.to_owned(), metadata, stamp });
     }
     if found.len() > MAX_ENTRIES {
         return Err(FileProblem::TooMany(place.to_owned()).into());
@@ -151,14 +161,13 @@ fn hash(source: &Path, found: Vec<Found>, store: &Store, cancelled: &AtomicBool)
     let digests = digests(&found, &remembered, cancelled)?;
     let mut settled = Remembered::new();
     let mut entries = Vec::with_capacity(found.len());
-    for ((path, place, metadata), digest) in found.into_iter().zip(digests) {
+    for (Found { path, place, metadata, stamp }, digest) in found.into_iter().zip(digests) {
         let kind = match digest {
             Some(digest) => {
-                let stamp = Stamp::of(&metadata);
-                if stamp.is_settled() {
+                if let Some(stamp) = stamp {
                     settled.insert(path.clone(), (stamp, digest));
                 }
-                LocalKind::File { size: metadata.len(), digest, executable: metadata.mode() & 0o100 != 0 }
+                LocalKind::File { size: metadata.len(), digest, executable: metadata.mode() & 0o100 != 0, stamp }
             }
             None if metadata.is_dir() => LocalKind::Directory,
             None => {
@@ -182,7 +191,7 @@ fn digests(found: &[Found], remembered: &Remembered, cancelled: &AtomicBool) -> 
         let mut done = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some((path, place, metadata)) = found.get(index) else { return Ok(done) };
+            let Some(Found { path, place, metadata, .. }) = found.get(index) else { return Ok(done) };
             if metadata.is_file() {
                 let known = remembered.get(path).filter(|(stamp, _)| *stamp == Stamp::of(metadata)).map(|(_, digest)| *digest);
                 let digest = match known {
@@ -221,31 +230,51 @@ pub struct Unchanged {
     pub place: PathBuf,
     /// What was hashed.
     pub digest: Digest,
+    /// What the file system said of it, where that tells; else it is hashed again.
+    pub stamp: Option<Stamp>,
 }
 
 impl OpenContent for Unchanged {
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
-        let name = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.place.display()));
-        let file = File::open(&self.place).map_err(name)?;
-        Ok(Box::new(Checking { inner: Some(Digesting::new(file)), place: self.place.clone(), digest: self.digest }))
+        let file = File::open(&self.place).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.place.display())))?;
+        let proof = match self.stamp {
+            Some(stamp) => Proof::Stamp(stamp),
+            None => Proof::Digest(Some(Digester::new()), self.digest),
+        };
+        Ok(Box::new(Checking { file, place: self.place.clone(), proof }))
     }
 }
 
 struct Checking {
-    inner: Option<Digesting<File>>,
+    file: File,
     place: PathBuf,
-    digest: Digest,
+    proof: Proof,
+}
+
+/// What shows at the end of a file that nobody wrote to it.
+enum Proof {
+    /// The file system says the same of it as before it was hashed.
+    Stamp(Stamp),
+    /// It has this digest; none after the end.
+    Digest(Option<Digester>, Digest),
+}
+
+impl Checking {
+    fn is_unchanged(&mut self) -> io::Result<bool> {
+        Ok(match &mut self.proof {
+            Proof::Stamp(stamp) => *stamp == Stamp::of(&self.file.metadata()?),
+            Proof::Digest(digester, digest) => digester.take().is_none_or(|digester| digester.finish() == *digest),
+        })
+    }
 }
 
 impl Read for Checking {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(reader) = &mut self.inner else { return Ok(0) };
-        let count = reader.read(buffer)?;
-        if count == 0
-            && !buffer.is_empty()
-            && let Some(reader) = self.inner.take()
-            && reader.finish().1 != self.digest
-        {
+        let count = self.file.read(buffer)?;
+        if let Proof::Digest(Some(digester), _) = &mut self.proof {
+            digester.update(&buffer[..count]);
+        }
+        if count == 0 && !buffer.is_empty() && !self.is_unchanged()? {
             return Err(io::Error::other(format!("{} changed while it was read", self.place.display())));
         }
         Ok(count)
@@ -273,7 +302,8 @@ mod tests {
         let (directory, store) = scene();
         let entries = scan(&directory.path().join("d/tree"), &Exclude::default(), &store, &AtomicBool::new(false)).unwrap();
         assert_eq!(entries.iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>(), ["", "a", "a/empty", "a/x", "a-b", "link"]);
-        assert_eq!(entries[3].kind, LocalKind::File { size: 5, digest: Digest::of("hello"), executable: false });
+        let LocalKind::File { size: 5, digest, executable: false, stamp } = entries[3].kind else { panic!("{:?}", entries[3]) };
+        assert_eq!((digest, stamp), (Digest::of("hello"), None), "it is too new");
         assert_eq!(entries[5].kind, LocalKind::Symlink(b"../nowhere".to_vec()));
     }
 
@@ -285,22 +315,57 @@ mod tests {
         assert_eq!(entries.iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>(), ["", "a/x", "a-b", "link"]);
     }
 
+    fn scanned(tree: &Path, store: &Store) -> (Digest, Option<Stamp>) {
+        match scan(tree, &Exclude::default(), store, &AtomicBool::new(false)).unwrap()[3].kind {
+            LocalKind::File { digest, stamp, .. } => (digest, stamp),
+            _ => panic!("not a file"),
+        }
+    }
+
+    fn read(place: &Path, digest: Digest, stamp: Option<Stamp>) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        Unchanged { place: place.to_owned(), digest, stamp }.open()?.read_to_end(&mut bytes).map(|_| bytes)
+    }
+
     #[test]
     fn a_changed_file_is_hashed_again_and_a_stale_digest_is_noticed() {
         let (directory, store) = scene();
-        let tree = directory.path().join("d/tree");
-        let digest = |entries: &[LocalEntry]| match entries[3].kind {
-            LocalKind::File { digest, .. } => digest,
-            _ => panic!("not a file"),
-        };
-        let old = File::options().write(true).open(tree.join("a/x")).unwrap();
+        let (tree, file) = (directory.path().join("d/tree"), directory.path().join("d/tree/a/x"));
+        let old = File::options().write(true).open(&file).unwrap();
         old.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
-        let first = digest(&scan(&tree, &Exclude::default(), &store, &AtomicBool::new(false)).unwrap());
-        fs::write(tree.join("a/x"), "other").unwrap();
+        let (first, _) = scanned(&tree, &store);
+        assert_eq!(read(&file, first, None).unwrap(), b"hello");
+        fs::write(&file, "other").unwrap();
         old.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
-        assert_eq!(digest(&scan(&tree, &Exclude::default(), &store, &AtomicBool::new(false)).unwrap()), Digest::of("other"));
-        let mut bytes = Vec::new();
-        assert!(Unchanged { place: tree.join("a/x"), digest: first }.open().unwrap().read_to_end(&mut bytes).is_err());
+        assert_eq!(scanned(&tree, &store).0, Digest::of("other"));
+        assert!(read(&file, first, None).is_err());
+    }
+
+    #[test]
+    fn a_file_that_lay_there_for_a_while_is_known_by_its_stamp() {
+        let (directory, store) = scene();
+        let (tree, file) = (directory.path().join("d/tree"), directory.path().join("d/tree/a/x"));
+        while scanned(&tree, &store).1.is_none() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let (digest, stamp) = scanned(&tree, &store);
+        assert_eq!(read(&file, digest, stamp).unwrap(), b"hello");
+        // Its bytes are not looked at.
+        assert_eq!(read(&file, Digest::of("another"), stamp).unwrap(), b"hello");
+        fs::write(&file, "other").unwrap();
+        let error = read(&file, digest, stamp).unwrap_err().to_string();
+        assert!(error.ends_with("a/x changed while it was read"), "{error}");
+        // Another file in its place, as like it as can be made.
+        let (digest, _) = scanned(&tree, &store);
+        while scanned(&tree, &store).1.is_none() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let stamp = scanned(&tree, &store).1;
+        let modified = fs::metadata(&file).unwrap().modified().unwrap();
+        fs::write(tree.join("new"), "OTHER").unwrap();
+        File::options().write(true).open(tree.join("new")).unwrap().set_modified(modified).unwrap();
+        fs::rename(tree.join("new"), &file).unwrap();
+        assert!(read(&file, digest, stamp).is_err());
     }
 
     #[test]
