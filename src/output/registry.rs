@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::io::ReaderStream;
 
@@ -24,6 +24,8 @@ use crate::world::World;
 const PARALLEL: usize = 4;
 /// Bytes of a layer that are read at once.
 const CHUNK: usize = 1 << 18;
+/// Pieces that are read before they are wanted.
+const AHEAD: usize = 4;
 
 /// Layers that went to the destinations in registries while the others were made.
 #[derive(Debug, Default)]
@@ -158,7 +160,39 @@ impl Source for LayerSource {
             let reader = self.layer.blobs.open(&self.layer.descriptor).await?;
             let task = self.task.clone();
             let stream = ReaderStream::with_capacity(reader, CHUNK).inspect_ok(move |bytes| task.advance(bytes.len() as u64));
-            Ok(stream.boxed())
+            Ok(read_ahead(stream).boxed())
         })
+    }
+}
+
+/// The same stream, read by a task of its own: the next bytes are read and hashed while the last ones are sent. The task ends with the stream.
+fn read_ahead<T: Send + 'static>(mut source: impl Stream<Item = T> + Send + Unpin + 'static) -> impl Stream<Item = T> + Send {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(AHEAD);
+    tokio::spawn(async move {
+        while let Some(item) = source.next().await {
+            if sender.send(item).await.is_err() {
+                return;
+            }
+        }
+    });
+    stream::poll_fn(move |context| receiver.poll_recv(context))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_ahead_comes_in_order_and_ends_with_the_reader() {
+        let all: Vec<u32> = read_ahead(stream::iter(0..100)).collect().await;
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+        let guard = Arc::new(());
+        let held = guard.clone();
+        let mut endless = read_ahead(stream::iter(0..).map(move |number| (number, held.clone())));
+        assert_eq!(endless.next().await.map(|(number, _)| number), Some(0));
+        drop(endless);
+        while Arc::strong_count(&guard) > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 }
