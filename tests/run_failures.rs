@@ -106,6 +106,7 @@ fn each_failure_is_recognised() {
         for word in words {
             assert!(message.contains(word), "{name}: no `{word}` in\n{}", run.err);
         }
+        judged_alike(&docker, &place, &image, &failed["rules"]);
         if name == "shell" {
             with_an_app_image_config(&docker, &place, &image);
         }
@@ -113,6 +114,15 @@ fn each_failure_is_recognised() {
     }
     assert_eq!(inventory(&docker), ["", "", "base:1"].map(str::to_owned));
     a_home_of_somebody_else(&docker, &place);
+}
+
+/// `byoi verify` finds the same without running the image, by one of the rules that the failed step names.
+fn judged_alike(docker: &Docker, place: &Workplace, image: &str, rules: &Value) {
+    let named: Vec<&str> = rules.as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let mut verify = place.command(&["verify", image, "--format", "json"]);
+    let judged = Run::of(verify.env("DOCKER_HOST", docker.host())).json();
+    let found: Vec<&str> = judged["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect();
+    assert!(named.is_empty() || named.iter().any(|id| found.contains(id)), "{image}: of {named:?} verify found none: {found:?}");
 }
 
 /// The document that `byoi studio` writes makes the same image run.

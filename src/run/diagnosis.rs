@@ -44,6 +44,27 @@ pub enum Cause {
     SecondStart,
 }
 
+impl Cause {
+    /// The ids of those rules of `byoi verify` that an image with this failure breaks, one of them at least; none where no image shows it.
+    pub fn rules(self) -> &'static [&'static str] {
+        match self {
+            Cause::ExecFormat => &["BYOI001", "BYOI002"],
+            Cause::NoProgram => &["BYOI060", "BYOI064", "BYOI026"],
+            Cause::NotExecutable => &["BYOI065"],
+            Cause::Shell => &["BYOI061"],
+            Cause::MissingNode | Cause::MissingEditor => &["BYOI064"],
+            Cause::UnwritableHome => &["BYOI020", "BYOI022", "BYOI073"],
+            Cause::MambaUser => &["BYOI075"],
+            Cause::LocalhostBind => &["BYOI066"],
+            Cause::OtherPort => &["BYOI067"],
+            Cause::TokenOn => &["BYOI068"],
+            Cause::WrongBasePath => &["BYOI069"],
+            Cause::ExtensionsMissing => &["BYOI074", "BYOI080", "BYOI082", "BYOI085", "BYOI086", "BYOI087", "BYOI088", "BYOI089", "BYOI090"],
+            Cause::Ended | Cause::NoListener | Cause::WrongAnswer | Cause::SecondStart => &[],
+        }
+    }
+}
+
 /// A failure, explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
@@ -281,6 +302,13 @@ mod tests {
             "error mounting \"x\" to rootfs at \"/home\": no such file or directory",
         ] {
             assert!(!is_refusal(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_rules_that_causes_name_are_there() {
+        for id in [Cause::ExecFormat, Cause::NoProgram, Cause::UnwritableHome, Cause::ExtensionsMissing].iter().flat_map(|cause| cause.rules()) {
+            assert!(crate::verify::rules::find(id).is_some(), "{id}");
         }
     }
 

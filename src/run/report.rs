@@ -112,6 +112,7 @@ impl Step {
         if let Some(Diagnosis { cause, fix, .. }) = diagnosis {
             value["cause"] = json!(cause);
             value["fix"] = json!(fix);
+            value["rules"] = json!(cause.rules());
         }
         value
     }
