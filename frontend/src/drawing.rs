@@ -144,7 +144,7 @@ impl Drawing<'_> {
         let of_input = layer.inputs().iter().find_map(|digest| self.inputs.range(digest));
         let source = &self.description.source;
         let of_files =
-            || self.description.files.first().filter(|_| layer.name.ends_with(": files")).map(|file| diagnostics::range(source, &file.span));
+            || self.description.files.first().filter(|_| layer.name.starts_with("byoi: files")).map(|file| diagnostics::range(source, &file.span));
         of_input.or_else(of_files).or_else(|| Some(diagnostics::range(source, &self.description.base.span)))
     }
 }

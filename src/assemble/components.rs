@@ -41,7 +41,8 @@ pub fn of_image(request: &BuildRequest<'_>, budget: usize, world: &World<'_>) ->
     platform.push(entrypoint.component());
     platform.extend(settings::components(description, facts)?);
     let rootfs = rootfs(request);
-    let room = budget.saturating_sub(usize::from(rootfs.is_some()) + plan::layers_above_conda(extensions.each.len(), budget));
+    let files = file::components(description, directory, &lock.files, plan::layers_for_file_parts(budget), world.store, world.cancelled)?;
+    let room = budget.saturating_sub(usize::from(rootfs.is_some()) + files.parts.len() + plan::layers_above_conda(extensions.each.len(), budget));
     let conda = match (&description.conda, &lock.conda) {
         (Some(asked), Some(locked)) => conda::components(asked, locked, room)?,
         _ => conda::Components::default(),
@@ -53,7 +54,8 @@ pub fn of_image(request: &BuildRequest<'_>, budget: usize, world: &World<'_>) ->
         conda: conda.layers,
         extensions: extensions.each,
         extension_list: extensions.list,
-        files: file::components(description, directory, &lock.files, world.store, world.cancelled)?,
+        file_parts: files.parts,
+        files: files.others,
         platform,
     };
     let env = description.env.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();

@@ -142,7 +142,7 @@ mod tests {
         let text = "schema = 1\nbase = \"debian:12\"\n[[file]]\ncontent = \"hi\"\ntarget = \"/etc/motd\"\n\
                     [[file]]\nsource = \"tree\"\ntarget = \"/opt/x\"\nexclude = [\"**/*.tmp\"]\nowner = \"1000:100\"\n";
         let description = description::parse("byoi.toml", text).unwrap();
-        let files = crate::file::components(&description, &project, &[], &store, &std::sync::atomic::AtomicBool::new(false)).unwrap();
+        let files = crate::file::components(&description, &project, &[], 8, &store, &std::sync::atomic::AtomicBool::new(false)).unwrap().others;
         let plan = Plan::new(Components { files, ..Components::default() }, DirectoryTable::new(&Directories::default()), 40);
         let tar = |layer: &PlannedLayer, directories: &DirectoryTable| {
             let mut out = Vec::new();

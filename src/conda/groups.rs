@@ -5,29 +5,22 @@
 //! touches no layer but its own. And it must be a pure function of the lock: there is no memory of how packages lay before.
 //!
 //! 1. A package of at least [`ALONE`] bytes of tar has a layer of its own.
-//! 2. The others lie in a tree of buckets that is split by the bits of the sha256 of their *names*. The root bucket holds all; a bucket of
-//!    more than [`FULL`] bytes is split by the next bit. The buckets that need no split are the layers.
-//! 3. Where there is room for fewer layers, at most two thirds of them go to packages that are alone, the largest ones; the others go into buckets.
-//!    Then the deepest pairs of buckets are joined again, the last one first, until the layers fit.
+//! 2. The others lie in buckets by their *names* (`crate::plan::buckets`), of at most [`FULL`] bytes each. The buckets are the layers.
+//! 3. Where there is room for fewer layers, at most two thirds of them go to packages that are alone, the largest ones; the others go into buckets,
+//!    which are joined until the layers fit.
 //!
-//! A package's bucket follows from its own name and from how far the tree is split there, and not from what else there is. So another
-//! package moves it only by filling its own bucket until that is split; and then the bucket's layer would have been made anew in any case, since
-//! something in it changed: a split costs nothing. The reverse, two buckets that have become small enough to be one, costs the
-//! neighbour's bytes, once. Names are the only thing that is used of a package beside its size: how often it changes is not known, and a
+//! Names are the only thing that is used of a package beside its size: how often it changes is not known, and a
 //! guess that changes would move packages. Neighbours in a group are therefore as good as random.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
-use crate::digest::Digest;
 use crate::lock::CondaPackage;
+use crate::plan::{Measured, buckets};
 
 /// Bytes of tar from which a package has a layer of its own.
 pub const ALONE: u64 = 16 << 20;
 /// Bytes of tar above which a bucket is split.
 pub const FULL: u64 = 32 << 20;
-/// Bits of a name's hash.
-const DEEPEST: usize = 256;
 /// Most names that the name of a layer repeats.
 const NAMED: usize = 3;
 
@@ -50,8 +43,8 @@ pub fn groups(packages: &[CondaPackage], budget: usize) -> Vec<Group<'_>> {
     small.extend(alone.drain(room.min(alone.len())..));
     alone.sort_by_key(|package| &package.name);
     let left = budget - alone.len();
-    let buckets = buckets(small, left).into_values();
-    alone.into_iter().map(|package| vec![package]).chain(buckets).map(group).collect()
+    let small = small.into_iter().map(|package| Measured { name: package.name.as_bytes(), size: package.laid_size, thing: package }).collect();
+    alone.into_iter().map(|package| vec![package]).chain(buckets(small, FULL, left)).map(group).collect()
 }
 
 fn group(mut packages: Vec<&CondaPackage>) -> Group<'_> {
@@ -63,50 +56,6 @@ fn group(mut packages: Vec<&CondaPackage>) -> Group<'_> {
         _ => format!("conda {} and {} more", named.join(", "), packages.len() - NAMED),
     };
     Group { name, packages }
-}
-
-/// The path of a bucket in the tree: one bit of the name's hash a level, `false` first.
-type Path = Vec<bool>;
-
-/// The buckets that need no split, joined until they are at most `most`.
-fn buckets(packages: Vec<&CondaPackage>, most: usize) -> BTreeMap<Path, Vec<&CondaPackage>> {
-    let mut done = BTreeMap::new();
-    let hashed: Vec<_> = packages.into_iter().map(|package| (Digest::of(&package.name), package)).collect();
-    let mut open = vec![(Path::new(), hashed)];
-    while let Some((path, bucket)) = open.pop() {
-        let (depth, size) = (path.len(), bucket.iter().map(|(_, package)| package.laid_size).sum::<u64>());
-        if bucket.is_empty() {
-            continue;
-        }
-        if size <= FULL || bucket.len() == 1 || depth == DEEPEST {
-            done.insert(path, bucket.into_iter().map(|(_, package)| package).collect());
-            continue;
-        }
-        let (right, left): (Vec<_>, Vec<_>) = bucket.into_iter().partition(|(hash, _)| bit(hash, depth));
-        let below = |bit: bool| path.iter().copied().chain([bit]).collect::<Path>();
-        open.extend([(below(true), right), (below(false), left)]);
-    }
-    while done.len() > most.max(1) {
-        join_deepest(&mut done);
-    }
-    done
-}
-
-/// Joins the last of the deepest buckets with its neighbour, or takes its place where that is empty.
-fn join_deepest(buckets: &mut BTreeMap<Path, Vec<&CondaPackage>>) {
-    let Some(deepest) = buckets.keys().max_by_key(|path| (path.len(), (*path).clone())).cloned() else { return };
-    let parent = deepest[..deepest.len().saturating_sub(1)].to_vec();
-    let mut joined = Vec::new();
-    for bit in [false, true] {
-        let child: Path = parent.iter().copied().chain([bit]).collect();
-        joined.extend(buckets.remove(&child).into_iter().flatten());
-    }
-    buckets.insert(parent, joined);
-}
-
-/// The bit of the name's hash that decides at this depth.
-fn bit(hash: &Digest, depth: usize) -> bool {
-    hash.as_bytes()[depth / 8] >> (7 - depth % 8) & 1 == 1
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A `[[file]]` as a component of the image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::FileProblem;
 use super::exclude::Exclude;
 use super::local::{self, LocalEntry, LocalKind, Unchanged};
+use super::parts::Part;
 use crate::archive;
 use crate::digest::{Digest, Digesting};
 use crate::error::{Error, FileError};
@@ -30,7 +31,9 @@ pub struct LocalTree {
     pub place: PathBuf,
     /// Patterns of what is left out.
     pub exclude: Vec<String>,
-    /// What was found, hashed; the first entry is the source itself. A recipe leaves it out: it is found again.
+    /// Which part of it.
+    pub part: Part,
+    /// What was found, hashed; of the whole the first entry is the source itself. A recipe leaves it out: it is found again.
     #[serde(skip)]
     pub entries: Vec<LocalEntry>,
 }
@@ -40,12 +43,45 @@ impl LocalTree {
     ///
     /// # Errors
     /// A pattern that is none, files that cannot be read or laid.
-    pub fn scan(place: PathBuf, exclude: Vec<String>, store: &Store, cancelled: &AtomicBool) -> Result<Self, Error> {
+    pub fn scan(place: PathBuf, part: Part, exclude: Vec<String>, store: &Store, cancelled: &AtomicBool) -> Result<Self, Error> {
         let patterns = Exclude::new(&exclude).map_err(FileProblem::Pattern)?;
-        let entries = local::scan(&place, &patterns, store, cancelled)?;
-        Ok(LocalTree { place, exclude, entries })
+        let entries = local::scan(&place, &part, &patterns, store, cancelled)?;
+        Ok(LocalTree { place, exclude, part, entries })
+    }
+
+    /// Takes a part out.
+    fn take(&mut self, part: Part) -> Self {
+        let entries = self.entries.extract_if(.., |entry| part.has(&entry.path)).collect();
+        LocalTree { place: self.place.clone(), exclude: self.exclude.clone(), part, entries }
+    }
+
+    /// The places that it is read from: those of its paths, without other parts; or the source where they are many.
+    fn places(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<ImagePath> = Vec::new();
+        let mut open = self.part.within.clone();
+        while let Some(path) = open.pop() {
+            match self.part.without.iter().any(|other| other.starts_with(&path)) {
+                true => open.extend(self.children(&path)),
+                false => paths.push(path),
+            }
+            // A mount's path is text.
+            if paths.len() + open.len() > MOST_PLACES || paths.last().is_some_and(|path| std::str::from_utf8(path.as_bytes()).is_err()) {
+                return vec![self.place.clone()];
+            }
+        }
+        paths.sort_unstable();
+        paths.iter().map(|path| local::within(&self.place, path)).collect()
+    }
+
+    /// What lies in a directory and holds entries, or is one.
+    fn children(&self, directory: &ImagePath) -> BTreeSet<ImagePath> {
+        let below = self.entries.iter().filter_map(|entry| entry.path.strip_prefix(directory));
+        below.filter_map(|path| path.components().next().and_then(|name| directory.join(name).ok())).collect()
     }
 }
+
+/// Most places of one component: each is a mount where it is made in a build step.
+const MOST_PLACES: usize = 16;
 
 /// Where the bytes of a component come from.
 #[derive(Serialize, Deserialize)]
@@ -99,9 +135,42 @@ impl FileComponent {
     /// As `LocalTree::scan`.
     pub fn restored(mut self, store: &Store) -> Result<Self, Error> {
         if let Origin::Local(tree) = self.origin {
-            self.origin = Origin::Local(LocalTree::scan(tree.place, tree.exclude, store, &AtomicBool::new(false))?);
+            self.origin = Origin::Local(LocalTree::scan(tree.place, tree.part, tree.exclude, store, &AtomicBool::new(false))?);
         }
         Ok(self)
+    }
+
+    /// The files of this machine of which parts may have layers of their own.
+    pub(super) fn local(&self) -> Option<&LocalTree> {
+        if let Origin::Local(tree) = &self.origin { Some(tree) } else { None }
+    }
+
+    /// Takes these parts out, each as a component with its name; what is left is its own part too.
+    pub(super) fn divided(mut self, parts: Vec<Part>) -> (Vec<(String, FileComponent)>, FileComponent) {
+        let mut taken = Vec::new();
+        if let Origin::Local(tree) = &mut self.origin
+            && !parts.is_empty()
+        {
+            tree.part = Part::beside(&parts);
+            for part in parts {
+                let name = part.name(&self.target);
+                let origin = Origin::Local(tree.take(part));
+                taken.push((name, FileComponent { target: self.target.clone(), owner: self.owner, mode: self.mode, origin }));
+            }
+        }
+        (taken, self)
+    }
+
+    /// Whether nothing of it is left but directories above its parts, which these bring themselves.
+    pub(super) fn is_used_up(&self) -> bool {
+        let Some(LocalTree { part, entries, .. }) = self.local() else { return false };
+        let is_above_a_part = |path: &ImagePath| part.without.iter().any(|other| other.starts_with(path));
+        !part.without.is_empty() && entries.iter().all(|entry| entry.kind == LocalKind::Directory && is_above_a_part(&entry.path))
+    }
+
+    /// Whether it is an archive that may lay something at, above or below this path.
+    pub(super) fn may_unpack_to(&self, path: &ImagePath) -> bool {
+        matches!(self.origin, Origin::Archive { .. }) && (self.target.starts_with(path) || path.starts_with(&self.target))
     }
 
     fn is_directory(&self) -> bool {
@@ -196,7 +265,7 @@ impl Component for FileComponent {
 
     fn local_files(&self) -> Vec<PathBuf> {
         match &self.origin {
-            Origin::Local(tree) => vec![tree.place.clone()],
+            Origin::Local(tree) => tree.places(),
             Origin::Archive { place: Some(place), .. } => vec![place.clone()],
             _ => Vec::new(),
         }
@@ -289,8 +358,13 @@ mod tests {
             description::parse("byoi.toml", &format!("schema = 1\nbase = \"debian:12\"\n{files}")).unwrap()
         }
 
+        fn files(&self, files: &str, most: usize) -> Result<super::super::Files, Error> {
+            super::super::components(&self.description(files), self.top.path(), &[], most, &self.store, &AtomicBool::new(false))
+        }
+
         fn components(&self, files: &str) -> Result<Vec<Arc<dyn Component>>, Error> {
-            super::super::components(&self.description(files), self.top.path(), &[], &self.store, &std::sync::atomic::AtomicBool::new(false))
+            super::super::components(&self.description(files), self.top.path(), &[], 8, &self.store, &AtomicBool::new(false))
+                .map(|files| files.others)
         }
 
         fn tree(&self, files: &str) -> Result<Tree, Error> {
@@ -391,6 +465,72 @@ mod tests {
         let (_, entry) = laid.iter().find(|(path, _)| path.name() == b"plain").unwrap();
         let Node::File(content) = &entry.node else { panic!() };
         assert!(io::read_to_string(content.open().unwrap()).unwrap_err().to_string().contains("changed while it was read"));
+    }
+
+    /// A directory of 100 MiB in two large files, one below another directory, and something small beside each.
+    fn large() -> (Project, &'static str) {
+        let project = Project::new();
+        for (path, size) in [("tree/sub/large", 60 << 20), ("tree/large", 40 << 20)] {
+            fs::File::create(project.top.path().join(path)).unwrap().set_len(size).unwrap();
+        }
+        (project, "[[file]]\nsource = \"tree\"\ntarget = \"/opt/x\"\nowner = \"1000:100\"\n")
+    }
+
+    #[test]
+    fn large_parts_are_apart_and_nothing_is_lost() {
+        let (project, text) = large();
+        let (whole, divided) = (project.files(text, 0).unwrap(), project.files(text, 8).unwrap());
+        assert!(whole.parts.is_empty() && whole.others.len() == 1 && divided.others.len() == 1);
+        assert_eq!(divided.parts.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["files /opt/x/large", "files /opt/x/sub"]);
+        let paths = |components: &[&Arc<dyn Component>]| {
+            let laid = components.iter().flat_map(|component| component.lay(&project.store).unwrap());
+            let mut paths: Vec<_> = laid.map(|(path, entry)| (path, entry.mode, entry.uid, entry.gid)).collect();
+            paths.sort();
+            paths
+        };
+        let all: Vec<_> = divided.parts.iter().map(|(_, component)| component).chain(&divided.others).collect();
+        assert_eq!(paths(&all), paths(&[&whole.others[0]]));
+        for (component, places) in all.iter().zip([&["tree/large"][..], &["tree/sub"], &["tree/plain", "tree/same"]]) {
+            assert_eq!(
+                component.local_files(),
+                places.iter().map(|place| project.top.path().canonicalize().unwrap().join(place)).collect::<Vec<_>>()
+            );
+        }
+        let plan = Plan::new(
+            Components { file_parts: divided.parts, files: divided.others, ..Components::default() },
+            DirectoryTable::new(&Directories::default()),
+            40,
+        );
+        let names: Vec<_> = plan.layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(names, ["byoi: files /opt/x/large", "byoi: files /opt/x/sub", "byoi: files"]);
+        for layer in &plan.layers {
+            let tree = build_tree(layer, &plan.directories, &project.store).unwrap();
+            let directory = tree.get(&ImagePath::literal("opt/x")).unwrap();
+            assert_eq!((directory.mode, directory.uid, directory.gid), (0o755, 1000, 100), "{}", layer.name);
+        }
+    }
+
+    #[test]
+    fn what_an_archive_may_collide_with_is_not_divided() {
+        let (project, text) = large();
+        fs::write(project.top.path().join("x.tar"), [0; 1024]).unwrap();
+        for (target, parts) in [("/opt", 0), ("/opt/x/sub/deep", 0), ("/opt/xy", 2)] {
+            let text = format!("{text}[[file]]\nsource = \"x.tar\"\ntarget = \"{target}\"\nunpack = true\n");
+            let files = project.files(&text, 8).unwrap();
+            assert_eq!(files.parts.len(), parts, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_its_parts_use_up_leaves_nothing() {
+        let project = Project::new();
+        fs::create_dir(project.top.path().join("big")).unwrap();
+        for name in ["big/a", "big/b"] {
+            fs::File::create(project.top.path().join(name)).unwrap().set_len(40 << 20).unwrap();
+        }
+        let text = "[[file]]\nsource = \"big\"\ntarget = \"/opt/x\"\n";
+        let files = project.files(text, 8).unwrap();
+        assert_eq!((files.parts.len(), files.others.len()), (2, 0));
     }
 
     #[test]

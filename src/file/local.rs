@@ -1,6 +1,7 @@
 //! Files and directories beside the description: walked, hashed once, and remembered by what the file system says of them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FileProblem;
 use super::exclude::Exclude;
+use super::parts::Part;
 use crate::digest::{Digest, Digester, Digesting};
 use crate::error::{Error, FileError};
 use crate::image_path::ImagePath;
@@ -108,15 +110,23 @@ fn missing(place: &Path, error: io::Error) -> Error {
     }
 }
 
-/// The source and, where it is a directory, all below it that is not excluded, sorted by path, hashed.
+/// A part of the source and, where it is a directory, of all below it that is not excluded, sorted by path, hashed.
 ///
 /// # Errors
 /// Files that cannot be read, sockets and the like, too many of them; `cancelled`.
-pub fn scan(source: &Path, exclude: &Exclude, store: &Store, cancelled: &AtomicBool) -> Result<Vec<LocalEntry>, Error> {
+pub fn scan(source: &Path, part: &Part, exclude: &Exclude, store: &Store, cancelled: &AtomicBool) -> Result<Vec<LocalEntry>, Error> {
     let mut found = Vec::new();
-    walk(source, ImagePath::root(), exclude, &mut found)?;
+    for path in &part.within {
+        walk(&within(source, path), path.clone(), exclude, &mut found)?;
+    }
+    found.retain(|found| part.has(&found.path));
     found.sort_by(|a, b| a.path.cmp(&b.path));
     hash(source, found, store, cancelled)
+}
+
+/// Where a path below the source lies.
+pub fn within(source: &Path, path: &ImagePath) -> PathBuf {
+    if path.is_root() { source.to_owned() } else { source.join(OsStr::from_bytes(path.as_bytes())) }
 }
 
 struct Found {
@@ -300,7 +310,7 @@ mod tests {
     #[test]
     fn a_directory_is_walked_in_order_with_links_as_they_stand() {
         let (directory, store) = scene();
-        let entries = scan(&directory.path().join("d/tree"), &Exclude::default(), &store, &AtomicBool::new(false)).unwrap();
+        let entries = scan(&directory.path().join("d/tree"), &Part::whole(), &Exclude::default(), &store, &AtomicBool::new(false)).unwrap();
         assert_eq!(entries.iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>(), ["", "a", "a/empty", "a/x", "a-b", "link"]);
         let LocalKind::File { size: 5, digest, executable: false, stamp } = entries[3].kind else { panic!("{:?}", entries[3]) };
         assert_eq!((digest, stamp), (Digest::of("hello"), None), "it is too new");
@@ -311,12 +321,12 @@ mod tests {
     fn excluded_parts_are_left_out_unless_brought_back() {
         let (directory, store) = scene();
         let exclude = Exclude::new(&["a".to_owned(), "!a/x".to_owned()]).unwrap();
-        let entries = scan(&directory.path().join("d/tree"), &exclude, &store, &AtomicBool::new(false)).unwrap();
+        let entries = scan(&directory.path().join("d/tree"), &Part::whole(), &exclude, &store, &AtomicBool::new(false)).unwrap();
         assert_eq!(entries.iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>(), ["", "a/x", "a-b", "link"]);
     }
 
     fn scanned(tree: &Path, store: &Store) -> (Digest, Option<Stamp>) {
-        match scan(tree, &Exclude::default(), store, &AtomicBool::new(false)).unwrap()[3].kind {
+        match scan(tree, &Part::whole(), &Exclude::default(), store, &AtomicBool::new(false)).unwrap()[3].kind {
             LocalKind::File { digest, stamp, .. } => (digest, stamp),
             _ => panic!("not a file"),
         }
@@ -372,8 +382,8 @@ mod tests {
     fn hashing_ends_when_it_is_cancelled() {
         let (directory, store) = scene();
         let tree = directory.path().join("d/tree");
-        assert!(scan(&tree, &Exclude::default(), &store, &AtomicBool::new(true)).unwrap_err().fault().to_string().contains("a/x"));
-        assert!(scan(&tree, &Exclude::default(), &store, &AtomicBool::new(false)).is_ok());
+        assert!(scan(&tree, &Part::whole(), &Exclude::default(), &store, &AtomicBool::new(true)).unwrap_err().fault().to_string().contains("a/x"));
+        assert!(scan(&tree, &Part::whole(), &Exclude::default(), &store, &AtomicBool::new(false)).is_ok());
     }
 
     #[test]

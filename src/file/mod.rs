@@ -5,6 +5,7 @@ mod editor;
 mod error;
 mod exclude;
 mod local;
+mod parts;
 mod programs;
 mod remote;
 
@@ -24,8 +25,18 @@ use crate::plan::Component;
 use crate::store::Store;
 pub use component::FileComponent;
 use component::{LocalTree, Origin};
+use parts::Part;
 
-/// The component of each `[[file]]`, in the file's order. Local files are read and hashed here.
+/// The files of an image.
+#[derive(Default)]
+pub struct Files {
+    /// Large parts that are layers, each with its name.
+    pub parts: Vec<(String, Arc<dyn Component>)>,
+    /// The others, in the description's order.
+    pub others: Vec<Arc<dyn Component>>,
+}
+
+/// The components of all `[[file]]`s, at most `most` of them large parts. Local files are read and hashed here.
 ///
 /// # Errors
 /// All items that cannot be used, each with its place in the description.
@@ -33,19 +44,39 @@ pub fn components(
     description: &Description,
     directory: &Path,
     locked: &[File],
+    most: usize,
     store: &Store,
     cancelled: &AtomicBool,
-) -> Result<Vec<Arc<dyn Component>>, Error> {
-    let mut components: Vec<Arc<dyn Component>> = Vec::new();
+) -> Result<Files, Error> {
+    let mut components = Vec::new();
     let mut problems = Vec::new();
     for item in &description.files {
         match component(item, directory, locked, store, cancelled) {
-            Ok(component) => components.push(Arc::new(component)),
+            Ok(component) => components.push(component),
             Err(error) if error.fault().kind() == Kind::World => return Err(error),
             Err(error) => problems.push(problem(description, item, &error)),
         }
     }
-    if problems.is_empty() { Ok(components) } else { Err(Invalid { problems }.into()) }
+    if problems.is_empty() { Ok(divided(components, most)) } else { Err(Invalid { problems }.into()) }
+}
+
+/// Large parts apart from the others. What an archive holds comes up only when it is laid, so what it could collide with stays in its layer, where
+/// that is noticed.
+fn divided(components: Vec<FileComponent>, most: usize) -> Files {
+    let parts_of = |component: &FileComponent| match component.local() {
+        Some(tree) if !components.iter().any(|other| other.may_unpack_to(&component.target)) => parts::parts(&tree.entries),
+        _ => Vec::new(),
+    };
+    let parts = parts::largest(components.iter().map(parts_of).collect(), most);
+    let mut files = Files::default();
+    for (component, parts) in components.into_iter().zip(parts) {
+        let (taken, rest) = component.divided(parts);
+        files.parts.extend(taken.into_iter().map(|(name, component)| (name, Arc::new(component) as Arc<dyn Component>)));
+        if !rest.is_used_up() {
+            files.others.push(Arc::new(rest));
+        }
+    }
+    files
 }
 
 /// An error about an item, as a problem at its place.
@@ -71,7 +102,7 @@ fn component(item: &FileItem, directory: &Path, locked: &[File], store: &Store, 
 }
 
 fn local_origin(item: &FileItem, place: &Path, source: &Path, store: &Store, cancelled: &AtomicBool) -> Result<Origin, Error> {
-    let tree = LocalTree::scan(place.to_owned(), item.exclude.clone(), store, cancelled)?;
+    let tree = LocalTree::scan(place.to_owned(), Part::whole(), item.exclude.clone(), store, cancelled)?;
     let entries = &tree.entries;
     let single = entries.first().is_some_and(|entry| entry.path.is_root() && !matches!(entry.kind, local::LocalKind::Directory));
     match (item.unpack, single) {

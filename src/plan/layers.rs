@@ -1,6 +1,7 @@
 //! Which layers an image gets from us, from the bottom: the root filesystem, what is taken away from the base,
 //! conda packages in groups, one layer for each extension (merged by id when the budget is
-//! short), `extensions.json`, the files, the platform (account, entrypoint, settings). Names and order belong to format 1.
+//! short), `extensions.json`, large parts of the files, the other files, the platform (account, entrypoint, settings). Names and order belong to
+//! format 1.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +26,9 @@ pub struct Components {
     pub extensions: Vec<Arc<dyn Component>>,
     /// `extensions.json`, where there are extensions.
     pub extension_list: Option<Arc<dyn Component>>,
-    /// The files, in the description's order.
+    /// Large parts of the files that are layers, each with its name.
+    pub file_parts: Vec<(String, Arc<dyn Component>)>,
+    /// The other files, in the description's order.
     pub files: Vec<Arc<dyn Component>>,
     /// Account, entrypoint, settings.
     pub platform: Vec<Arc<dyn Component>>,
@@ -67,8 +70,16 @@ pub struct Plan {
     pub directories: DirectoryTable,
 }
 
-/// Layers above the extensions: their list, files, platform.
+/// Layers above the extensions: their list, files, platform. Large parts of the files come on top.
 const LAYERS_ABOVE: usize = 3;
+
+/// The most layers of a budget that large parts of the files may be.
+pub fn layers_for_file_parts(budget: usize) -> usize {
+    FILE_PARTS.min(budget / 4)
+}
+
+/// Enough for most of a gigabyte to be moved in pieces.
+const FILE_PARTS: usize = 8;
 
 /// Layers of a budget that are kept for what lies above conda packages: as many as there are extensions, of which a third of the budget is
 /// enough, since extensions can share layers.
@@ -79,15 +90,16 @@ pub fn layers_above_conda(extensions: usize, budget: usize) -> usize {
 impl Plan {
     /// Plans the layers of an image. `directories` is the base's table; `budget` the most layers that ours may be.
     pub fn new(components: Components, mut directories: DirectoryTable, budget: usize) -> Self {
-        let Components { rootfs, whiteouts, gone, conda, extensions, extension_list, files, platform } = components;
+        let Components { rootfs, whiteouts, gone, conda, extensions, extension_list, file_parts, files, platform } = components;
         gone.iter().for_each(|path| directories.forget(path));
         let mut layers: Vec<(String, Vec<Arc<dyn Component>>)> = Vec::new();
         layers.extend(rootfs.map(|component| (component.name(), vec![component])));
         layers.extend(whiteouts.map(|component| (component.name(), vec![component])));
         layers.extend(conda);
-        let left = budget.saturating_sub(layers.len() + LAYERS_ABOVE).max(1);
+        let left = budget.saturating_sub(layers.len() + LAYERS_ABOVE + file_parts.len()).max(1);
         layers.extend(grouped(extensions, left));
         layers.extend(extension_list.map(|component| (component.name(), vec![component])));
+        layers.extend(file_parts.into_iter().map(|(name, component)| (name, vec![component])));
         if !files.is_empty() {
             layers.push(("files".to_owned(), files));
         }

@@ -106,6 +106,29 @@ fn a_changed_file_uploads_its_layer_and_the_config_alone() {
 }
 
 #[test]
+fn a_changed_file_of_a_large_directory_uploads_its_part() {
+    let registry = registry_with_base(3);
+    let (place, destination) = project(&registry);
+    let large = |name: &str, byte: u8| place.write(&format!("tools/{name}"), vec![byte; 40 << 20]);
+    large("one", 1);
+    large("two", 2);
+    place.build(&[&destination]);
+    large("two", 3);
+    place.forget();
+    registry.clear_log();
+    let built = place.build(&[&destination]);
+    let of = |origin: &str| {
+        let layers = built["layers"].as_array().unwrap().iter().filter(|layer| layer["origin"] == origin);
+        layers.map(|layer| layer["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("new"), ["byoi: files /opt/tools/two"]);
+    assert!(["byoi: files /opt/tools/one", "byoi: files"].iter().all(|name| of("reused").contains(&(*name).to_owned())), "{built}");
+    assert_eq!(uploads(&registry.log()).len(), 2, "the part and the config");
+    let tree = readers::skopeo_tree(&destination);
+    assert!(["opt/tools/one", "opt/tools/two", "opt/tools/run"].iter().all(|path| tree.contains_key(*path)), "{:?}", tree.keys());
+}
+
+#[test]
 fn a_changed_label_moves_the_config_alone() {
     let registry = registry_with_base(3);
     let (place, destination) = project(&registry);

@@ -28,6 +28,14 @@ fn only_what_changes(builder: &Builder) {
     assert!(progress.executed.iter().any(|name| name == "write extensions.json"), "{}", progress.text);
 
     programs(&built(&place, &["--no-cache"]), &[&extension, "files", "platform"]);
+
+    // Large files have layers of their own, whose steps read nothing else.
+    let large = |name: &str| place.write(&format!("tools/{name}"), unique().repeat((40 << 20) / 16));
+    large("one");
+    large("two");
+    programs(&built(&place, &[]), &["files", "files /opt/tools/one", "files /opt/tools/two"]);
+    large("two");
+    programs(&built(&place, &[]), &["files /opt/tools/two"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::digest::Digest;
 use crate::lock::Noarch;
 
 fn package(name: &str, laid_size: u64) -> CondaPackage {
