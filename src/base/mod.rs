@@ -23,6 +23,7 @@ mod scan;
 #[cfg(test)]
 mod specimen;
 mod survey;
+mod surveyor;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -39,5 +40,6 @@ pub use program::Program;
 pub use read::read;
 pub use registry::RegistryBlobs;
 pub use rootfs::{RootFs, RootFsComponent, inspect};
-pub use survey::{Survey, SurveyedLayer, survey};
+pub use survey::{Survey, SurveyedLayer, count_known, known, survey};
+pub use surveyor::Surveyor;
 pub use unpack::unpack;

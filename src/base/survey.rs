@@ -96,6 +96,38 @@ async fn one(
     blocking(move || remember(&key, &scanned, &opened).map(|()| scanned)).await
 }
 
+/// How many of the uppermost layers the store knows: from the last one down to the first that it does not know.
+pub fn count_known(layers: &[SurveyedLayer], interest: &Interest, store: &Store) -> usize {
+    let is_known = |layer: &SurveyedLayer| {
+        let record: Option<Remembered> = store.record(RECORD, &interest.key(&layer.descriptor.digest));
+        record.is_some_and(|record| record.diff_id == layer.diff_id && store.blob(&record.tree).is_some())
+    };
+    layers.iter().rev().take_while(|layer| is_known(layer)).count()
+}
+
+/// What the store knows of the uppermost layers, merged; of nothing but the store a byte is read. None where it knows nothing of the last one, or
+/// what it knows does not fit together without the layers below.
+pub async fn known(layers: &[SurveyedLayer], interest: &Interest, store: &Store) -> Option<Survey> {
+    let filter = Filter::new(interest).ok()?;
+    let mut upper = Vec::new();
+    let keys = layers.iter().rev().map(|layer| (interest.key(&layer.descriptor.digest), layer.diff_id));
+    let mut scans = stream::iter(keys.map(|(key, diff_id)| {
+        let store = store.clone();
+        blocking(move || remembered(&key, &store).filter(|scanned| scanned.diff_id == diff_id))
+    }))
+    .buffered(AT_ONCE);
+    while let Some(Some(scanned)) = scans.next().await {
+        upper.push(scanned);
+    }
+    let (mut tree, mut facts) = (Directory::default(), Vec::new());
+    for scanned in upper.into_iter().rev() {
+        scanned.layer.lay_over(&mut tree).ok()?;
+        facts.push(scanned.facts);
+    }
+    (!facts.is_empty()).then_some(())?;
+    Some(Survey { index: extract::index(tree, &filter).ok()?, layers: facts })
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
@@ -110,7 +142,7 @@ fn remembered(key: &Digest, store: &Store) -> Option<Scanned> {
     (found == tree).then_some(Scanned { layer, diff_id, facts })
 }
 
-fn remember(key: &Digest, scanned: &Scanned, store: &Store) -> Result<(), Error> {
+pub(super) fn remember(key: &Digest, scanned: &Scanned, store: &Store) -> Result<(), Error> {
     let mut writer = store.writer()?;
     packed::write(&scanned.layer, &mut writer).map_err(FileError::at("write to", store.root()))?;
     let (tree, _) = writer.commit()?;

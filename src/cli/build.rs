@@ -116,6 +116,7 @@ pub async fn run(args: &BuildArgs, context: &Context) -> Result<(), Error> {
         epoch: epoch()?,
         rebuild: args.rebuild,
         threads: args.threads,
+        survey: None,
     };
     let (finished, layers) = tokio::sync::mpsc::unbounded_channel();
     let uploads = output::registry::push_as_finished(layers, &args.destinations, &earlier, &world);

@@ -24,6 +24,7 @@ pub async fn image(file: &Path, locked: bool, context: &Context) -> Result<Image
         epoch: None,
         rebuild: false,
         threads: context::threads(),
+        survey: None,
     };
     let earlier = Earlier::look(&[], &[], &world).await?;
     // Nothing is uploaded.

@@ -8,6 +8,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 
+use bytes::Bytes;
 use crc32fast::Hasher;
 
 use super::gzip::{self, BLOCK, prove_encoder};
@@ -31,12 +32,27 @@ pub struct Packed {
 /// # Errors
 /// Those of [`write_tar`] and [`prove_encoder`], and when no thread can be started.
 pub fn pack(tree: &Tree, threads: NonZeroUsize, out: &mut dyn Write, progress: &dyn Fn(u64)) -> Result<Packed, LayerError> {
+    pack_heard(tree, threads, out, &mut |_| {}, progress)
+}
+
+/// As [`pack`]; `hear` is given each block of the tar when it is cut, in their order and in another thread. Blocks are not copied for it: one that
+/// it keeps stays in memory.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_heard(
+    tree: &Tree,
+    threads: NonZeroUsize,
+    out: &mut dyn Write,
+    hear: &mut (dyn FnMut(&Bytes) + Send),
+    progress: &dyn Fn(u64),
+) -> Result<Packed, LayerError> {
     prove_encoder()?;
     let blocks = tar_size(tree)?.div_ceil(BLOCK as u64);
     let threads = threads.get().min(usize::try_from(blocks).unwrap_or(usize::MAX));
     scope(|scope| {
         let (compressors, compressed) = (0..threads).map(|_| start_compressor(scope)).collect::<Result<(Vec<_>, Vec<_>), _>>()?;
-        let tar = start(scope, move || cut(tree, compressors))?;
+        let tar = start(scope, move || cut(tree, compressors, hear))?;
         let written = write_member(compressed, out, progress);
         let tar = join(tar);
         // An error of the output comes first: it is why the tar could not go on.
@@ -74,8 +90,8 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// A thread that compresses blocks in the order in which it gets them, until either side goes away.
-fn start_compressor<'scope>(scope: &'scope Scope<'scope, '_>) -> Result<(SyncSender<Vec<u8>>, Receiver<Compressed>), LayerError> {
-    let (input, blocks) = sync_channel::<Vec<u8>>(1);
+fn start_compressor<'scope>(scope: &'scope Scope<'scope, '_>) -> Result<(SyncSender<Bytes>, Receiver<Compressed>), LayerError> {
+    let (input, blocks) = sync_channel::<Bytes>(1);
     let (output, compressed) = sync_channel(1);
     start(scope, move || {
         for block in blocks {
@@ -88,8 +104,8 @@ fn start_compressor<'scope>(scope: &'scope Scope<'scope, '_>) -> Result<(SyncSen
 }
 
 /// Writes the tar, hashes it and deals its blocks out.
-fn cut(tree: &Tree, compressors: Vec<SyncSender<Vec<u8>>>) -> Result<(Digest, u64), LayerError> {
-    let mut dealer = Digesting::new(Dealer { compressors, next: 0, block: Vec::with_capacity(BLOCK) });
+fn cut(tree: &Tree, compressors: Vec<SyncSender<Bytes>>, hear: &mut (dyn FnMut(&Bytes) + Send)) -> Result<(Digest, u64), LayerError> {
+    let mut dealer = Digesting::new(Dealer { compressors, next: 0, block: Vec::with_capacity(BLOCK), hear });
     write_tar(tree, &mut dealer)?;
     let (mut dealer, digest, size) = dealer.finish();
     dealer.deal().map_err(LayerError::Write)?;
@@ -97,18 +113,20 @@ fn cut(tree: &Tree, compressors: Vec<SyncSender<Vec<u8>>>) -> Result<(Digest, u6
 }
 
 /// Cuts what is written to it into blocks and gives them to the compressors in turn.
-struct Dealer {
-    compressors: Vec<SyncSender<Vec<u8>>>,
+struct Dealer<'a> {
+    compressors: Vec<SyncSender<Bytes>>,
     next: usize,
     block: Vec<u8>,
+    hear: &'a mut (dyn FnMut(&Bytes) + Send),
 }
 
-impl Dealer {
+impl Dealer<'_> {
     fn deal(&mut self) -> io::Result<()> {
         if self.block.is_empty() {
             return Ok(());
         }
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        let block = Bytes::from(std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK)));
+        (self.hear)(&block);
         // Compressors go away when the output failed; that error is the one to report.
         self.compressors[self.next].send(block).map_err(|_| io::ErrorKind::BrokenPipe)?;
         self.next = (self.next + 1) % self.compressors.len();
@@ -116,7 +134,7 @@ impl Dealer {
     }
 }
 
-impl Write for Dealer {
+impl Write for Dealer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = bytes.len().min(BLOCK - self.block.len());
         self.block.extend_from_slice(&bytes[..count]);
@@ -221,6 +239,14 @@ mod tests {
         let mut child = Command::new("gzip").arg("-t").stdin(Stdio::piped()).spawn().expect("gzip is installed");
         child.stdin.take().unwrap().write_all(bytes).unwrap();
         assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn who_hears_gets_the_tar() {
+        let tree = tree(3 * BLOCK + 512);
+        let mut heard = Vec::new();
+        let packed = pack_heard(&tree, threads(2), &mut io::sink(), &mut |block| heard.extend_from_slice(block), &|_| {}).unwrap();
+        assert_eq!((heard.len() as u64, Digest::of(&heard)), (packed.tar_size, packed.diff_id));
     }
 
     #[test]
