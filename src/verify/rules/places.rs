@@ -21,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "put the files elsewhere under /opt",
         description: "cannot be broken by a description; take another base",
         source: "AWS documentation, Custom image specifications (Metadata directories)",
-        check: Check::Files(reserved_directories),
+        check: Check::Upper(reserved_directories),
     },
     Rule {
         id: "BYOI041",
@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "keep other files elsewhere; an empty directory of 1000:100 is fine",
         description: "cannot be broken by a description; take another base",
         source: "AWS documentation, Custom image specifications (Logging)",
-        check: Check::Files(log_directory),
+        check: Check::Upper(log_directory),
     },
     Rule {
         id: "BYOI042",
