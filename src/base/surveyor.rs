@@ -5,19 +5,37 @@ use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::facts::LayerFacts;
 use super::interest::{Filter, Interest};
+use super::kept::{is_known, remember};
 use super::layer::Layer;
 use super::scan::{Scanned, scan_tar};
-use super::survey::remember;
 use crate::archive::Packing;
 use crate::digest::Digest;
 use crate::store::Store;
 
 /// Blocks that wait for the thread.
 const WAITING: usize = 2;
+/// Size of a block that is put together here.
+const BLOCK: usize = 1 << 20;
+
+/// What is to be kept of layers that are read for another reason, and where.
+#[derive(Clone)]
+pub struct Surveys {
+    /// What.
+    pub interest: Interest,
+    /// Where.
+    pub store: Store,
+}
+
+impl Surveys {
+    /// Begins the survey of a layer, unless it is there.
+    pub(super) fn begin(&self, layer: &Digest, diff_id: Digest) -> Option<Surveyor> {
+        if is_known(layer, diff_id, &self.interest, &self.store) { None } else { Surveyor::begin(&self.interest) }
+    }
+}
 
 /// Surveys one layer.
 pub struct Surveyor {
@@ -25,6 +43,8 @@ pub struct Surveyor {
     /// None once there is nothing more to send, or nobody who listens.
     blocks: Option<SyncSender<Bytes>>,
     heard: u64,
+    /// The beginning of a block.
+    rest: BytesMut,
     thread: Option<JoinHandle<io::Result<(Layer, LayerFacts)>>>,
 }
 
@@ -34,7 +54,7 @@ impl Surveyor {
         let filter = Filter::new(interest).ok()?;
         let (blocks, heard) = sync_channel(WAITING);
         let thread = Builder::new().name("survey".into()).spawn(move || scan_tar(Blocks { heard, block: Bytes::new() }, &filter)).ok()?;
-        Some(Surveyor { interest: interest.clone(), blocks: Some(blocks), heard: 0, thread: Some(thread) })
+        Some(Surveyor { interest: interest.clone(), blocks: Some(blocks), heard: 0, rest: BytesMut::new(), thread: Some(thread) })
     }
 
     /// Takes the next block of the tar.
@@ -42,6 +62,25 @@ impl Surveyor {
         self.heard += block.len() as u64;
         if self.blocks.as_ref().is_some_and(|blocks| blocks.send(block.clone()).is_err()) {
             self.blocks = None;
+        }
+    }
+
+    /// Takes the next bytes of the tar, however few: they are copied.
+    pub fn hear_bytes(&mut self, mut bytes: &[u8]) {
+        while self.blocks.is_some() && !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK - self.rest.len()));
+            self.rest.extend_from_slice(now);
+            bytes = later;
+            if self.rest.len() == BLOCK {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.rest.is_empty() {
+            let block = self.rest.split().freeze();
+            self.hear(&block);
         }
     }
 
@@ -54,6 +93,7 @@ impl Surveyor {
 
     /// Waits for the thread; none where it failed.
     fn end(&mut self) -> Option<io::Result<(Layer, LayerFacts)>> {
+        self.flush();
         self.blocks = None;
         self.thread.take()?.join().ok()
     }
@@ -137,9 +177,12 @@ mod tests {
         let tar = tar();
         let interest = interest(1 << 20);
         let read = super::super::scan::scan(&tar[..], &Filter::new(&interest).unwrap()).unwrap();
-        for block in [1000, 1 << 20] {
+        for block in [1000, 1 << 20, (1 << 20) + 512] {
             let mut surveyor = Surveyor::begin(&interest).unwrap();
-            tar.chunks(block).for_each(|block| surveyor.hear(&Bytes::copy_from_slice(block)));
+            match block {
+                1000 => tar.chunks(block).for_each(|block| surveyor.hear(&Bytes::copy_from_slice(block))),
+                _ => tar.chunks(block).for_each(|bytes| surveyor.hear_bytes(bytes)),
+            }
             let (layer, facts) = surveyor.end().unwrap().unwrap();
             assert_eq!((layer, LayerFacts { unpacked: surveyor.heard, ..facts }), (read.layer.clone(), read.facts.clone()));
         }

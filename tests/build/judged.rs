@@ -8,7 +8,7 @@ use byoi::verify::specimen::Specimen;
 use byoi::verify::{Check, rules};
 use serde_json::Value;
 
-use crate::support::base::{editor_base, write_project};
+use crate::support::base::{LayerTar, editor_base};
 use crate::support::byoi::{Workplace, files};
 
 /// A base as good as an image, but for what byoi lays.
@@ -56,6 +56,22 @@ fn what_documents_break_is_a_warning() {
     let run = place.byoi(&["build", "--allow", "byoi050", "oci:image"]).ok();
     assert!(!run.message().contains("BYOI050"), "{}", run.err);
     place.byoi(&["build", "--allow", "BYOI999", "oci:image"]).fails(2, &["no such rule"]);
+}
+
+#[test]
+fn a_base_that_was_locked_here_is_not_read_again_to_be_judged() {
+    let place = locked(&base(), "[[file]]\ncontent = \"x\"\ntarget = \"/opt/x\"\n");
+    let judged = place.build::<&str>(&[]);
+    assert_eq!((ids(&judged), asked(&judged)), (Vec::new(), (counts().1, 0)));
+    for layer in base().made().manifest.layers {
+        fs::remove_file(place.path("base/blobs/sha256").join(layer.digest.hex())).unwrap();
+    }
+    assert!(place.byoi(&["verify", "byoi.toml"]).ok().out.starts_with("byoi.toml breaks no rule"));
+    // A layer that cannot be surveyed is locked all the same.
+    let full = base().file("etc/supervisor/large", 0o644, vec![b'x'; 4 << 20]);
+    let full = (0..65).fold(full, |image, number| image.file(&format!("etc/supervisor/{number}"), 0o644, vec![b'x'; 4 << 20]));
+    let built = locked(&full, "").build::<&str>(&[]);
+    assert_eq!(asked(&built).1, counts().0, "{built}");
 }
 
 #[test]
@@ -120,14 +136,13 @@ fn a_layer_that_was_built_is_not_read_to_be_judged() {
 #[test]
 fn an_image_that_breaks_a_must_gets_no_manifest() {
     let registry = TestRegistry::start();
-    registry.put_image("base", "1", &editor_base(2));
+    let mut base = editor_base(2);
+    base.layers.push(LayerTar::new().file("usr/bin/.wh.node", 0o644, "").layer());
+    registry.put_image("base", "1", &base);
     let place = Workplace::new();
-    write_project(&place, &format!("{}/base:1", registry.host()));
-    place.byoi(&["lock"]).ok();
+    place.write("byoi.toml", format!("schema = 1\nbase = \"{}/base:1\"\n", registry.host()));
     let destination = format!("docker://{}/out:1", registry.host());
-    // The stand-in has no node.
-    place.byoi(&["verify", &format!("{}/base:1", registry.host())]);
-    place.byoi(&["build", &destination]).fails(1, &["BYOI064", "`--allow BYOI064`"]);
+    place.byoi(&["build", &destination]).fails(1, &["BYOI064", "there is no `node` in /usr/local/bin:", "`--allow BYOI064`"]);
     assert!(registry.manifest("out", "1").is_none());
     place.byoi(&["build", "--allow", "BYOI064", &destination]).ok();
     assert!(registry.manifest("out", "1").is_some());
