@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         why: "The editor keeps sockets and the time of the last activity there: without it terminals do not open and idle shutdown fails",
         dockerfile: "`RUN mkdir -p /tmp && chmod 1777 /tmp`",
-        description: "take a base that has it, or lay a directory with a [[file]] and mode 1777",
+        description: "take a base that has it: a [[file]] has no mode 1777",
         source: "aws/code-editor, `/api/idle` writes /tmp/.sagemaker-last-active-timestamp",
         check: Check::Files(temporary_directory),
     },
