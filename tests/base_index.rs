@@ -18,7 +18,7 @@ use crate::support::readers::tool;
 /// What the index says.
 async fn indexed(image: &OpenedImage) -> Rows {
     let interest = Interest::Everything { digests: true };
-    let index = base::read(&image.manifest.layers, &image.diff_ids, &*image.blobs, &interest, &Silent).await;
+    let index = base::read(&image.manifest.layers, &image.diff_ids, &*image.blobs, &interest, None, &Silent).await;
     let index = index.unwrap_or_else(|error| panic!("{error}: {error:?}"));
     rows_of(&index)
 }

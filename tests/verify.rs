@@ -200,12 +200,3 @@ fn an_image_of_the_local_docker_is_judged() {
         .fails(3, &["could not be judged", "does not give `byoi-verify:2`", "reference does not exist"]);
     assert!(place.leftovers().is_empty());
 }
-
-#[test]
-fn a_build_says_what_its_documents_break() {
-    let place = Workplace::new();
-    Specimen::good().without("usr/local/bin/byoi-entrypoint").env("AWS_REGION", "x").made().write_layout(&place.path("base"));
-    place.write("byoi.toml", "schema = 1\nbase = \"oci:base\"\n");
-    let run = place.byoi(&["build", "oci:image"]).ok();
-    assert!(run.message().contains("BYOI050") && run.message().contains("AWS_REGION is set, to `x`"), "{}", run.err);
-}

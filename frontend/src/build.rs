@@ -65,6 +65,7 @@ async fn image(session: &Session, texts: &Texts, locked: &Locked, target: Target
         epoch: session.options.epoch()?,
         rebuild: false,
         threads: NonZeroUsize::MIN,
+        survey: None,
     };
     let planned = plan(&request, base.diff_ids.len(), &session.work)?;
     let inputs = Inputs::find(description, lock, &project)?;

@@ -6,8 +6,12 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 
+use bytes::Bytes;
+
 use super::earlier::EarlierLayer;
 use super::reuse::KnownLayer;
+use crate::archive::Packing;
+use crate::base::{Interest, Surveyor};
 use crate::digest::Digest;
 use crate::error::{Error, Fault, Kind};
 use crate::layer;
@@ -80,6 +84,8 @@ pub struct Workshop<'a> {
     pub progress: &'a dyn Progress,
     /// Ends the work early.
     pub cancelled: &'a AtomicBool,
+    /// What is kept of the trees of layers that are made.
+    pub survey: Option<&'a Interest>,
 }
 
 impl Workshop<'_> {
@@ -117,9 +123,18 @@ impl Workshop<'_> {
         let mut writer = self.store.writer()?;
         let mut out = Cancellable { inner: &mut writer, cancelled: self.cancelled };
         let told = Cell::new(0);
-        let packed = layer::pack(&tree, self.threads, &mut out, &|done| task.advance(done - told.replace(done)))
+        let mut surveyor = self.survey.and_then(Surveyor::begin);
+        let mut hear = |block: &Bytes| {
+            if let Some(surveyor) = &mut surveyor {
+                surveyor.hear(block);
+            }
+        };
+        let packed = layer::pack_heard(&tree, self.threads, &mut out, &mut hear, &|done| task.advance(done - told.replace(done)))
             .map_err(|error| Error::from(error).while_doing(format!("cannot make the layer `{}`", layer.name)))?;
         let (digest, size) = writer.commit()?;
+        if let Some(surveyor) = surveyor {
+            surveyor.keep(&digest, packed.diff_id, Packing::Gzip, self.store);
+        }
         Ok(KnownLayer { digest, size, diff_id: packed.diff_id })
     }
 

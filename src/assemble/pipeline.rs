@@ -111,6 +111,7 @@ async fn make_layers(
         rebuild: request.rebuild,
         progress: world.progress,
         cancelled: world.cancelled,
+        survey: request.survey.as_ref(),
     };
     let needed: Vec<_> = plan.layers.iter().filter(|layer| workshop.must_make(layer)).flat_map(|layer| layer.inputs()).collect();
     resolve::fetch(request.lock, &needed, world).await?;

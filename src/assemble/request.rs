@@ -6,6 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::base::Interest;
 use crate::description::Description;
 use crate::lock::Lock;
 use crate::manifest::Family;
@@ -28,4 +29,6 @@ pub struct BuildRequest<'a> {
     pub rebuild: bool,
     /// Threads that compress.
     pub threads: NonZeroUsize,
+    /// What is kept in the cache of the trees of layers that are made, for those who judge the image.
+    pub survey: Option<Interest>,
 }

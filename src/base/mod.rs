@@ -9,6 +9,7 @@ mod facts;
 mod image;
 pub mod index;
 mod interest;
+mod kept;
 mod layer;
 pub mod layout;
 mod links;
@@ -23,6 +24,7 @@ mod scan;
 #[cfg(test)]
 mod specimen;
 mod survey;
+mod surveyor;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -39,5 +41,6 @@ pub use program::Program;
 pub use read::read;
 pub use registry::RegistryBlobs;
 pub use rootfs::{RootFs, RootFsComponent, inspect};
-pub use survey::{Survey, SurveyedLayer, survey};
+pub use survey::{Survey, SurveyedLayer, count_known, known, survey};
+pub use surveyor::{Surveyor, Surveys};
 pub use unpack::unpack;

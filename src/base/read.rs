@@ -9,7 +9,8 @@ use tokio_util::io::SyncIoBridge;
 
 use super::index::Index;
 use super::interest::{Filter, Interest};
-use super::scan::{Scanned, scan};
+use super::scan::{Scanned, scan, scan_heard};
+use super::surveyor::Surveys;
 use super::tree::Directory;
 use super::{BaseError, BlobReader, Blobs, extract};
 use crate::digest::Digest;
@@ -23,7 +24,7 @@ pub(super) const AT_ONCE: usize = 3;
 type Outcome<T> = Result<T, (io::Error, Option<io::Error>)>;
 
 /// Reads all layers, the lowest first, and gives what `interest` asks for of the merged tree. Compressed bytes are held against `layers`,
-/// plain ones against `diff_ids`.
+/// plain ones against `diff_ids`. In the same pass the layers are surveyed, where that is asked for; a survey that fails is left out.
 ///
 /// # Errors
 /// Blobs that cannot be reached, are not what was promised, or hold what no layer may.
@@ -32,6 +33,7 @@ pub async fn read(
     diff_ids: &[Digest],
     blobs: &dyn Blobs,
     interest: &Interest,
+    surveys: Option<&Surveys>,
     progress: &dyn Progress,
 ) -> Result<Index, Error> {
     let filter = Arc::new(Filter::new(interest).map_err(BaseError::Interest)?);
@@ -39,7 +41,7 @@ pub async fn read(
     let whole = Whole::begin(progress, "read the base", layers.iter().map(|layer| layer.size).sum());
     let scans = layers.iter().zip(diff_ids).enumerate().map(|(number, (layer, diff_id))| {
         let task = whole.begin(&format!("base layer {} of {}", number + 1, layers.len()), Some(layer.size));
-        scan_layer(layer, *diff_id, blobs, filter.clone(), task, stop.0.clone())
+        read_layer(layer, *diff_id, blobs, filter.clone(), surveys.cloned(), task, stop.0.clone())
     });
     let mut scans = stream::iter(scans).buffered(AT_ONCE);
     let mut tree = Directory::default();
@@ -49,6 +51,30 @@ pub async fn read(
         number += 1;
     }
     extract::index(tree, &filter).map_err(|why| BaseError::TooMuch { why }.into())
+}
+
+async fn read_layer(
+    layer: &Descriptor,
+    diff_id: Digest,
+    blobs: &dyn Blobs,
+    filter: Arc<Filter>,
+    surveys: Option<Surveys>,
+    task: Box<dyn Task>,
+    stop: Arc<AtomicBool>,
+) -> Result<Scanned, Error> {
+    let Some(surveys) = surveys else { return scan_layer(layer, diff_id, blobs, filter, task, stop).await };
+    let digest = layer.digest;
+    let work = move |source| {
+        let Some(mut surveyor) = surveys.begin(&digest, diff_id) else { return scan(source, &filter) };
+        let scanned = scan_heard(source, &filter, &mut |bytes| surveyor.hear_bytes(bytes))?;
+        if scanned.diff_id == diff_id {
+            surveyor.keep(&digest, diff_id, scanned.facts.packing, &surveys.store);
+        }
+        Ok(scanned)
+    };
+    let scanned = over_blob(layer, blobs, task, stop, work).await?;
+    demand_diff_id(layer, scanned.diff_id, diff_id)?;
+    Ok(scanned)
 }
 
 pub(super) async fn scan_layer(
@@ -143,11 +169,12 @@ impl Read for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Verified;
+    use crate::base::{SurveyedLayer, Verified, count_known, known};
     use crate::error::Kind;
     use crate::image_path::ImagePath;
     use crate::manifest::{Compression, Family};
     use crate::progress::Silent;
+    use crate::store::Store;
     use futures_util::FutureExt;
     use futures_util::future::BoxFuture;
     use tokio::io::AsyncReadExt;
@@ -198,7 +225,7 @@ mod tests {
     }
 
     async fn read_all(image: &(Vec<Descriptor>, Vec<Digest>, Memory)) -> Result<Index, Error> {
-        read(&image.0, &image.1, &image.2, &Interest::Everything { digests: false }, &Silent).await
+        read(&image.0, &image.1, &image.2, &Interest::Everything { digests: false }, None, &Silent).await
     }
 
     #[tokio::test]
@@ -207,6 +234,36 @@ mod tests {
         let index = read_all(&image(&names)).await.unwrap();
         assert_eq!(index.iter().map(|(path, _)| path.absolute()).collect::<Vec<_>>(), ["/", "/a", "/c", "/d"]);
         assert_eq!(read_all(&image(&[])).await.unwrap().get(&ImagePath::root()).unwrap().attributes.mode, 0o755);
+    }
+
+    #[tokio::test]
+    async fn layers_that_are_read_are_surveyed_in_the_same_pass() {
+        let (layers, diff_ids, blobs) = image(&["a", "b", ".wh.a"]);
+        let directory = tempfile::tempdir().unwrap();
+        let patterns = Interest::Everything { digests: false };
+        let survey =
+            |total| Interest::Survey { content: vec!["b".to_owned()], packed: Vec::new(), largest: 1, largest_packed: 0, largest_script: 0, total };
+        let surveys = Surveys { interest: survey(1), store: Store::open(directory.path()).unwrap() };
+        let blobs = Arc::new(blobs);
+        let index = read(&layers, &diff_ids, &*blobs, &patterns, Some(&surveys), &Silent).await.unwrap();
+        assert_eq!(index, read(&layers, &diff_ids, &*blobs, &patterns, None, &Silent).await.unwrap());
+        let of = |(layer, diff_id): (&Descriptor, &Digest)| SurveyedLayer { descriptor: layer.clone(), diff_id: *diff_id, blobs: blobs.clone() };
+        let layers: Vec<_> = layers.iter().zip(&diff_ids).map(of).collect();
+        let kept = known(&layers, &surveys.interest, &surveys.store).await.unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let read = crate::base::survey(&layers, &surveys.interest, &Store::open(other.path()).unwrap(), &Silent).await.unwrap();
+        assert_eq!((kept.index, kept.layers), (read.index, read.layers));
+    }
+
+    #[tokio::test]
+    async fn a_layer_that_is_not_what_was_promised_is_no_survey() {
+        let (layers, diff_ids, mut blobs) = image(&["a"]);
+        let directory = tempfile::tempdir().unwrap();
+        let surveys = Surveys { interest: Interest::Everything { digests: false }, store: Store::open(directory.path()).unwrap() };
+        blobs.blobs[0].1 = tar("b");
+        assert!(read(&layers, &diff_ids, &blobs, &surveys.interest, Some(&surveys), &Silent).await.is_err());
+        let layer = SurveyedLayer { descriptor: layers[0].clone(), diff_id: diff_ids[0], blobs: Arc::new(blobs) };
+        assert_eq!(count_known(&[layer], &surveys.interest, &surveys.store), 0);
     }
 
     #[tokio::test]

@@ -38,9 +38,27 @@ pub(super) struct Scanned {
 /// # Errors
 /// A damaged layer; what `source` reports.
 pub(super) fn scan(source: impl Read, filter: &Filter) -> io::Result<Scanned> {
+    scan_heard(source, filter, &mut |_| {})
+}
+
+/// As [`scan`]; `hear` is given the plain bytes as they come, all of them.
+///
+/// # Errors
+/// As [`scan`].
+pub(super) fn scan_heard(source: impl Read, filter: &Filter, hear: &mut dyn FnMut(&[u8])) -> io::Result<Scanned> {
     let mut scanner = Scanner::new(filter);
-    let Passed { packing, diff_id, unpacked } = each_member(source, |member, mut content| scanner.take(member, &mut content))?;
+    let Passed { packing, diff_id, unpacked } = each_member_heard(source, hear, |member, mut content| scanner.take(member, &mut content))?;
     Ok(Scanned { layer: scanner.layer, diff_id, facts: LayerFacts { packing, unpacked, ..scanner.facts } })
+}
+
+/// Reads a layer's plain tar, for which somebody else counts and hashes: of its facts, packing and size are left open.
+///
+/// # Errors
+/// As [`scan`].
+pub(super) fn scan_tar(tar: impl Read, filter: &Filter) -> io::Result<(Layer, LayerFacts)> {
+    let mut scanner = Scanner::new(filter);
+    each_of(tar, |member, mut content| scanner.take(member, &mut content))?;
+    Ok((scanner.layer, scanner.facts))
 }
 
 /// What a layer was, as bytes.
@@ -51,17 +69,30 @@ pub(super) struct Passed {
 }
 
 /// Reads a layer to the end of its bytes, and hands out each member with its content.
-pub(super) fn each_member(source: impl Read, mut take: impl FnMut(Member, &mut dyn Read) -> io::Result<()>) -> io::Result<Passed> {
+pub(super) fn each_member(source: impl Read, take: impl FnMut(Member, &mut dyn Read) -> io::Result<()>) -> io::Result<Passed> {
+    each_member_heard(source, &mut |_| {}, take)
+}
+
+fn each_member_heard(
+    source: impl Read,
+    hear: &mut dyn FnMut(&[u8]),
+    take: impl FnMut(Member, &mut dyn Read) -> io::Result<()>,
+) -> io::Result<Passed> {
     let (packing, plain) = decompress(BufReader::with_capacity(BUFFER, source))?;
-    let mut members = Members::of_layer(Digesting::new(Bounded::new(plain)));
-    while let Some(member) = members.next()? {
-        take(member, &mut members)?;
-    }
+    let mut rest = each_of(Digesting::new(Heard { source: Bounded::new(plain), hear }), take)?;
     // What follows the last member counts for the diff id, and only the end of the blob says whether its digest was right.
-    let mut rest = members.into_inner();
     io::copy(&mut rest, &mut io::sink())?;
     let (_, diff_id, unpacked) = rest.finish();
     Ok(Passed { packing, diff_id, unpacked })
+}
+
+/// Hands out each member of a plain tar, and gives back what follows the last one.
+fn each_of<R: Read>(tar: R, mut take: impl FnMut(Member, &mut dyn Read) -> io::Result<()>) -> io::Result<R> {
+    let mut members = Members::of_layer(tar);
+    while let Some(member) = members.next()? {
+        take(member, &mut members)?;
+    }
+    Ok(members.into_inner())
 }
 
 /// The plain bytes. As the programs that unpack layers do, this trusts the first bytes and not the media type.
@@ -90,6 +121,20 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| damaged(format!("it unpacks to more than {} GiB", MAX_UNPACKED >> 30)))?;
+        Ok(count)
+    }
+}
+
+/// Tells somebody of all bytes that are read.
+struct Heard<'a, R> {
+    source: R,
+    hear: &'a mut dyn FnMut(&[u8]),
+}
+
+impl<R: Read> Read for Heard<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        (self.hear)(&buffer[..count]);
         Ok(count)
     }
 }

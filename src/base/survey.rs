@@ -1,28 +1,23 @@
 //! Reads an image whole, to judge it. Each layer is read once: its tree is kept in the store by the digest of its blob, so that another image with
 //! the same layers below reads nothing of them.
 
-use std::io;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use serde::{Deserialize, Serialize};
 
 use super::facts::LayerFacts;
 use super::index::Index;
 use super::interest::{Filter, Interest};
-use super::layer::Layer;
+use super::kept::{is_known, remember, remembered};
 use super::read::{AT_ONCE, Stop, damaged, demand_diff_id, scan_layer};
 use super::scan::Scanned;
 use super::tree::Directory;
-use super::{BaseError, Blobs, extract, packed};
-use crate::digest::{Digest, Digesting};
-use crate::error::{Error, FileError};
+use super::{BaseError, Blobs, extract};
+use crate::digest::Digest;
+use crate::error::Error;
 use crate::manifest::Descriptor;
 use crate::progress::Progress;
 use crate::store::Store;
-
-/// Kind of the store's records of surveyed layers.
-const RECORD: &str = "layer-survey";
 
 /// A layer to be read, and where its bytes are.
 #[derive(Clone)]
@@ -42,14 +37,6 @@ pub struct Survey {
     pub index: Index,
     /// What is known of each layer, the lowest first.
     pub layers: Vec<LayerFacts>,
-}
-
-/// A layer as the store remembers it: its tree is the blob with this digest.
-#[derive(Serialize, Deserialize)]
-struct Remembered {
-    diff_id: Digest,
-    facts: LayerFacts,
-    tree: Digest,
 }
 
 /// Reads all layers, the lowest first; those that were read before come out of the store.
@@ -96,23 +83,34 @@ async fn one(
     blocking(move || remember(&key, &scanned, &opened).map(|()| scanned)).await
 }
 
+/// How many of the uppermost layers the store knows: from the last one down to the first that it does not know.
+pub fn count_known(layers: &[SurveyedLayer], interest: &Interest, store: &Store) -> usize {
+    layers.iter().rev().take_while(|layer| is_known(&layer.descriptor.digest, layer.diff_id, interest, store)).count()
+}
+
+/// What the store knows of the uppermost layers, merged; of nothing but the store a byte is read. None where it knows nothing of the last one, or
+/// what it knows does not fit together without the layers below.
+pub async fn known(layers: &[SurveyedLayer], interest: &Interest, store: &Store) -> Option<Survey> {
+    let filter = Filter::new(interest).ok()?;
+    let mut upper = Vec::new();
+    let keys = layers.iter().rev().map(|layer| (interest.key(&layer.descriptor.digest), layer.diff_id));
+    let mut scans = stream::iter(keys.map(|(key, diff_id)| {
+        let store = store.clone();
+        blocking(move || remembered(&key, &store).filter(|scanned| scanned.diff_id == diff_id))
+    }))
+    .buffered(AT_ONCE);
+    while let Some(Some(scanned)) = scans.next().await {
+        upper.push(scanned);
+    }
+    let (mut tree, mut facts) = (Directory::default(), Vec::new());
+    for scanned in upper.into_iter().rev() {
+        scanned.layer.lay_over(&mut tree).ok()?;
+        facts.push(scanned.facts);
+    }
+    (!facts.is_empty()).then_some(())?;
+    Some(Survey { index: extract::index(tree, &filter).ok()?, layers: facts })
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-}
-
-/// A layer out of the store. What cannot be read there, or is not what was written, counts as absent: it is made anew.
-fn remembered(key: &Digest, store: &Store) -> Option<Scanned> {
-    let Remembered { diff_id, facts, tree } = store.record(RECORD, key)?;
-    let mut source = io::BufReader::new(Digesting::new(store.open_blob(&tree).ok()??));
-    let layer: Layer = packed::read(&mut source).ok()?;
-    io::copy(&mut source, &mut io::sink()).ok()?;
-    let (_, found, _) = source.into_inner().finish();
-    (found == tree).then_some(Scanned { layer, diff_id, facts })
-}
-
-fn remember(key: &Digest, scanned: &Scanned, store: &Store) -> Result<(), Error> {
-    let mut writer = store.writer()?;
-    packed::write(&scanned.layer, &mut writer).map_err(FileError::at("write to", store.root()))?;
-    let (tree, _) = writer.commit()?;
-    Ok(store.put_record(RECORD, key, &Remembered { diff_id: scanned.diff_id, facts: scanned.facts.clone(), tree })?)
 }

@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::allow::Allow;
 use super::context::{self, Context, Project};
 use super::lock;
-use super::printer::{Printer, size};
+use super::printer::size;
 use crate::assemble::{self, BuildRequest, Earlier, Image};
 use crate::environment;
 use crate::error::{Error, Fault, FileError, Invalid, Kind, Problem};
@@ -17,7 +18,7 @@ use crate::json;
 use crate::manifest::Family;
 use crate::output::{self, Written};
 use crate::reference::{Destination, ImageSource};
-use crate::verify::{self, Evidence, Judged, Level};
+use crate::verify::{self, Finding, Judged, Level, Report, format};
 use crate::world::World;
 
 /// Build the image and write it to each destination.
@@ -61,6 +62,8 @@ pub struct BuildArgs {
     /// Threads that compress.
     #[arg(long, value_name = "N", default_value_t = context::threads())]
     threads: NonZeroUsize,
+    #[command(flatten)]
+    allow: Allow,
     /// Print one JSON object instead of the digest.
     #[arg(long)]
     json: bool,
@@ -116,32 +119,45 @@ pub async fn run(args: &BuildArgs, context: &Context) -> Result<(), Error> {
         epoch: epoch()?,
         rebuild: args.rebuild,
         threads: args.threads,
+        survey: Some(verify::survey_interest()),
     };
     let (finished, layers) = tokio::sync::mpsc::unbounded_channel();
     let uploads = output::registry::push_as_finished(layers, &args.destinations, &earlier, &world);
     let building = assemble::build(&request, &earlier, &world, finished);
     let (image, uploaded) = tokio::try_join!(building, uploads)?;
     clock.stage("layers");
-    judge(args, &image, &context.printer)?;
+    let judged = judge(args, &image, context).await?;
+    clock.stage("judge");
 
     let written = write_all(args, &image, &earlier, uploaded, &world).await?;
     clock.stage("write");
-    report(args, &image, &written, &clock, context)
+    report(args, &image, &judged, &written, &clock, context)
 }
 
-/// Asks the rules that manifest and config can answer: what breaks a must is an error, the rest a warning.
-fn judge(args: &BuildArgs, image: &Image, printer: &Printer) -> Result<(), Error> {
-    let evidence = Evidence::of_documents(&Judged::of_built(&args.file.display().to_string(), image));
+/// Asks the rules that can be asked of what is known of the image: what breaks a must is an error, the rest a warning.
+async fn judge(args: &BuildArgs, image: &Image, context: &Context) -> Result<Report, Error> {
+    let subject = Judged::of_built(&args.file.display().to_string(), image);
+    let judged = verify::judge_known(&subject, &args.allow.ids(), &context.store).await?;
     let mut broken = Vec::new();
-    for finding in verify::judge(&evidence, &Default::default()).findings {
-        let problem = Problem::new(format!("{} ({}): {}: {}", finding.rule.id, finding.rule.title, finding.subject, finding.what));
-        let problem = problem.help(finding.rule.description);
-        match finding.rule.level {
-            Level::Must => broken.push(problem),
-            Level::Should => printer.warn(&problem),
+    let counted = judged.findings.chunk_by(|one, next| one.rule.id == next.rule.id).filter(|group| !group[0].is_allowed);
+    for group in counted {
+        match group[0].rule.level {
+            Level::Must => broken.push(problem(group)),
+            Level::Should => context.printer.warn(&problem(group)),
         }
     }
-    if broken.is_empty() { Ok(()) } else { Err(Invalid { problems: broken }.into()) }
+    let unasked =
+        if judged.unasked > 0 { format!(", {} need layers that were not read: `byoi verify` reads them", judged.unasked) } else { String::new() };
+    context.printer.detail(format!("{} rules asked{unasked}", judged.asked));
+    if broken.is_empty() { Ok(judged) } else { Err(Invalid { problems: broken }.into()) }
+}
+
+/// What one rule found, at one place or several.
+fn problem(group: &[Finding]) -> Problem {
+    let Finding { rule, subject, what, .. } = &group[0];
+    let more = if group.len() > 1 { format!(", and at {} more places", group.len() - 1) } else { String::new() };
+    let message = format!("{} ({}): {subject}: {what}{more}", rule.id, rule.title);
+    Problem::new(message).help(format!("{}; or bear with it: `--allow {}`", rule.description, rule.id))
 }
 
 fn epoch() -> Result<Option<jiff::Timestamp>, Error> {
@@ -175,7 +191,7 @@ async fn write_all(
     Ok(all)
 }
 
-fn report(args: &BuildArgs, image: &Image, written: &[Written], clock: &Clock, context: &Context) -> Result<(), Error> {
+fn report(args: &BuildArgs, image: &Image, judged: &Report, written: &[Written], clock: &Clock, context: &Context) -> Result<(), Error> {
     let printer = &context.printer;
     let own = image.layers.iter().filter_map(|layer| layer.built.as_ref());
     for built in own {
@@ -191,14 +207,14 @@ fn report(args: &BuildArgs, image: &Image, written: &[Written], clock: &Clock, c
         printer.say(format!("{destination} {what}"));
     }
     let text = match args.json {
-        true => String::from_utf8_lossy(&json::canonical(&summary(args, image, written, clock, context))).into_owned(),
+        true => String::from_utf8_lossy(&json::canonical(&summary(args, image, judged, written, clock, context))).into_owned(),
         false => image.digest.to_string(),
     };
     printer.result(&format!("{text}\n")).map_err(FileError::at("write to", "standard output"))?;
     Ok(())
 }
 
-fn summary(args: &BuildArgs, image: &Image, written: &[Written], clock: &Clock, context: &Context) -> Value {
+fn summary(args: &BuildArgs, image: &Image, judged: &Report, written: &[Written], clock: &Clock, context: &Context) -> Value {
     let traffic = context.http.traffic();
     let layers: Vec<Value> = image
         .layers
@@ -229,7 +245,7 @@ fn summary(args: &BuildArgs, image: &Image, written: &[Written], clock: &Clock, 
         })
         .collect();
     json!({
-        "digest": image.digest, "config_digest": image.config_descriptor.digest, "layers": layers, "destinations": destinations,
+        "digest": image.digest, "config_digest": image.config_descriptor.digest, "layers": layers, "destinations": destinations, "judged": format::json_findings(judged),
         "requests": traffic.requests, "bytes_downloaded": traffic.downloaded, "bytes_uploaded": traffic.uploaded, "seconds": clock.stages,
     })
 }

@@ -6,6 +6,7 @@ use super::context::{self, Context, Project};
 use super::lock;
 use crate::assemble::{self, BuildRequest, Earlier, Image};
 use crate::error::Error;
+use crate::verify;
 
 /// Builds what `file` describes. `locked`: a lock that is not current is an error, else it is brought up to date.
 ///
@@ -24,6 +25,7 @@ pub async fn image(file: &Path, locked: bool, context: &Context) -> Result<Image
         epoch: None,
         rebuild: false,
         threads: context::threads(),
+        survey: Some(verify::survey_interest()),
     };
     let earlier = Earlier::look(&[], &[], &world).await?;
     // Nothing is uploaded.

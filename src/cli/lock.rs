@@ -8,6 +8,7 @@ use crate::conda;
 use crate::error::{Error, Fault, FileError, Kind};
 use crate::lock::{self, Lock, Stale};
 use crate::resolve::{self, Update};
+use crate::verify;
 
 /// Bring byoi.lock up to date with byoi.toml.
 #[derive(Debug, clap::Args)]
@@ -95,7 +96,8 @@ fn staleness(project: &Project, lock: &Lock) -> Result<Vec<Stale>, Error> {
 }
 
 async fn resolve_and_write(project: &Project, update: &Update, context: &Context) -> Result<Lock, Error> {
-    let lock = resolve::resolve(&project.description, &project.directory, project.lock.as_ref(), update, &context.world()).await?;
+    let (old, survey) = (project.lock.as_ref(), verify::survey_interest());
+    let lock = resolve::resolve(&project.description, &project.directory, old, update, Some(&survey), &context.world()).await?;
     let changes = lock::diff(project.lock.as_ref(), &lock);
     let unchanged = project.lock.as_ref() == Some(&lock);
     if unchanged {

@@ -1,5 +1,6 @@
 //! The command: raw arguments → what was asked → work → exit code. One file a subcommand.
 
+mod allow;
 mod build;
 pub mod check;
 mod completions;

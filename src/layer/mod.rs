@@ -17,7 +17,7 @@ pub use content::{Content, FileRange, OpenContent};
 pub use directory::write_directory;
 pub use error::LayerError;
 pub use gzip::prove_encoder;
-pub use pack::{Packed, diff_id, pack};
+pub use pack::{Packed, diff_id, pack, pack_heard};
 pub use tar::{tar_size, write_tar};
 pub use tree::{Entry, Node, Tree};
 pub use walk::Step;

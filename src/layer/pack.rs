@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 
+use bytes::{Bytes, BytesMut};
 use crc32fast::Hasher;
 
 use super::gzip::{self, BLOCK, prove_encoder};
@@ -33,6 +34,21 @@ pub struct Packed {
 /// # Errors
 /// Those of [`write_tar`] and [`prove_encoder`], and when no thread can be started.
 pub fn pack(tree: &Tree, threads: NonZeroUsize, out: &mut dyn Write, progress: &dyn Fn(u64)) -> Result<Packed, LayerError> {
+    pack_heard(tree, threads, out, &mut |_| {}, progress)
+}
+
+/// As [`pack`]; `hear` is given each block of the tar when it is cut, in their order and in another thread. Blocks are not copied for it: one that
+/// it keeps stays in memory.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_heard(
+    tree: &Tree,
+    threads: NonZeroUsize,
+    out: &mut dyn Write,
+    hear: &mut (dyn FnMut(&Bytes) + Send),
+    progress: &dyn Fn(u64),
+) -> Result<Packed, LayerError> {
     prove_encoder()?;
     let blocks = tar_size(tree)?.div_ceil(BLOCK as u64);
     let threads = threads.get().min(usize::try_from(blocks).unwrap_or(usize::MAX));
@@ -52,7 +68,7 @@ pub fn pack(tree: &Tree, threads: NonZeroUsize, out: &mut dyn Write, progress: &
             start(scope, move || compress_blocks(blocks, &output))?;
         }
         drop(output);
-        let tar = start(scope, move || cut(tree, rooms, cut_off))?;
+        let tar = start(scope, move || cut(tree, rooms, cut_off, hear))?;
         let written = write_member(compressed, free, out, progress);
         let tar = join(tar);
         // An error of the output comes first: it is why the tar could not go on.
@@ -73,13 +89,13 @@ const ROOMS: usize = 3;
 #[derive(Default)]
 struct Room {
     /// The block, of the tar.
-    plain: Vec<u8>,
+    plain: BytesMut,
     /// Room for the compressed block.
     deflate: Vec<u8>,
 }
 
-/// A block of the tar, and its place in it.
-type Numbered = (u64, Room);
+/// A block of the tar, its place in it, and room for the compressed block.
+type Numbered = (u64, Bytes, Vec<u8>);
 /// A block that was compressed, or why it was not.
 type Compressed = (u64, Room, Result<gzip::Block, LayerError>);
 
@@ -109,10 +125,12 @@ fn compress_blocks(blocks: &Mutex<Receiver<Numbered>>, output: &SyncSender<Compr
     loop {
         // One thread waits for a block, the others for their turn to wait.
         let next = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((number, mut room)) = next else { return };
+        let Ok((number, plain, mut deflate)) = next else { return };
         // A thread that ended without a word would leave the others waiting for its block for ever.
-        let block = catch_unwind(AssertUnwindSafe(|| gzip::compress(&room.plain, &mut room.deflate)));
+        let block = catch_unwind(AssertUnwindSafe(|| gzip::compress(&plain, &mut deflate)));
         let block = block.unwrap_or_else(|_| Err(LayerError::Encoder("it panicked".to_owned())));
+        // What still listens to the block keeps it.
+        let room = Room { plain: plain.try_into_mut().unwrap_or_default(), deflate };
         if output.send((number, room, block)).is_err() {
             return;
         }
@@ -120,8 +138,8 @@ fn compress_blocks(blocks: &Mutex<Receiver<Numbered>>, output: &SyncSender<Compr
 }
 
 /// Writes the tar, hashes it and cuts it into blocks.
-fn cut(tree: &Tree, rooms: Receiver<Room>, blocks: SyncSender<Numbered>) -> Result<(Digest, u64), LayerError> {
-    let mut cutter = Digesting::new(Cutter { rooms, blocks, number: 0, room: None });
+fn cut(tree: &Tree, rooms: Receiver<Room>, blocks: SyncSender<Numbered>, hear: &mut (dyn FnMut(&Bytes) + Send)) -> Result<(Digest, u64), LayerError> {
+    let mut cutter = Digesting::new(Cutter { rooms, blocks, number: 0, room: None, hear });
     write_tar(tree, &mut cutter)?;
     let (mut cutter, digest, size) = cutter.finish();
     cutter.hand_on().map_err(LayerError::Write)?;
@@ -129,19 +147,22 @@ fn cut(tree: &Tree, rooms: Receiver<Room>, blocks: SyncSender<Numbered>) -> Resu
 }
 
 /// Cuts what is written to it into blocks.
-struct Cutter {
+struct Cutter<'a> {
     rooms: Receiver<Room>,
     blocks: SyncSender<Numbered>,
     number: u64,
     /// The block that is being filled; none before its first byte.
     room: Option<Room>,
+    hear: &'a mut (dyn FnMut(&Bytes) + Send),
 }
 
-impl Cutter {
+impl Cutter<'_> {
     fn hand_on(&mut self) -> io::Result<()> {
-        let Some(room) = self.room.take() else { return Ok(()) };
+        let Some(Room { plain, deflate }) = self.room.take() else { return Ok(()) };
+        let plain = plain.freeze();
+        (self.hear)(&plain);
         // The other ends go away when the output failed; that error is the one to report.
-        self.blocks.send((self.number, room)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.blocks.send((self.number, plain, deflate)).map_err(|_| io::ErrorKind::BrokenPipe)?;
         self.number += 1;
         Ok(())
     }
@@ -149,12 +170,12 @@ impl Cutter {
     fn free_room(&mut self) -> io::Result<Room> {
         let mut room = self.rooms.recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
         room.plain.clear();
-        room.plain.reserve_exact(BLOCK);
+        room.plain.reserve(BLOCK);
         Ok(room)
     }
 }
 
-impl Write for Cutter {
+impl Write for Cutter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() {
             return Ok(0);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Map;
 
 use super::base::{facts, interest};
-use crate::base::{self, Index, OpenedImage, RootFs};
+use crate::base::{self, Index, Interest, OpenedImage, RootFs, Surveys};
 use crate::description::Description;
 use crate::error::Error;
 use crate::image_path::ImagePath;
@@ -18,17 +18,17 @@ use crate::world::World;
 /// Kind of the store's records of base indexes.
 const RECORD: &str = "base-index";
 
-/// Looks the base up and reads its layers, once for each digest: what the pass found is kept in the store.
+/// Looks the base up and reads its layers, once for each digest: what the pass found is kept in the store, and what `survey` asks for of each layer.
 ///
 /// # Errors
 /// A base that is not there, not for the platform, or damaged.
-pub async fn lock_base(description: &Description, directory: &Path, world: &World<'_>) -> Result<Base, Error> {
+pub async fn lock_base(description: &Description, directory: &Path, survey: Option<&Interest>, world: &World<'_>) -> Result<Base, Error> {
     let requirement = description.base_requirement.clone();
     match &description.base.value {
         ImageSource::Scratch => Ok(scratch(requirement)),
         ImageSource::RootFs { file } => root_filesystem(requirement, directory.join(file), world).await,
         source => match base::open(source, directory, None, world.registry).await? {
-            Some(image) => of_image(requirement, &image, world).await,
+            Some(image) => of_image(requirement, &image, survey, world).await,
             None => Ok(scratch(requirement)),
         },
     }
@@ -52,25 +52,26 @@ pub async fn index(description: &Description, directory: &Path, base: &Base, wor
         ImageSource::Scratch => Ok(Index::default()),
         ImageSource::RootFs { file } => Ok(inspect(directory.join(file), world).await?.index),
         source => match base::open(source, directory, base.digest, world.registry).await? {
-            Some(image) => index_of(&image, world).await,
+            Some(image) => index_of(&image, None, world).await,
             None => Ok(Index::default()),
         },
     }
 }
 
-async fn index_of(image: &OpenedImage, world: &World<'_>) -> Result<Index, Error> {
+async fn index_of(image: &OpenedImage, survey: Option<&Interest>, world: &World<'_>) -> Result<Index, Error> {
     let interest = interest();
     let key = interest.key(&image.digest);
     if let Some(index) = world.store.record(RECORD, &key) {
         return Ok(index);
     }
-    let index = base::read(&image.manifest.layers, &image.diff_ids, &*image.blobs, &interest, world.progress).await?;
+    let surveys = survey.map(|interest| Surveys { interest: interest.clone(), store: world.store.clone() });
+    let index = base::read(&image.manifest.layers, &image.diff_ids, &*image.blobs, &interest, surveys.as_ref(), world.progress).await?;
     world.store.put_record(RECORD, &key, &index)?;
     Ok(index)
 }
 
-async fn of_image(requirement: String, image: &OpenedImage, world: &World<'_>) -> Result<Base, Error> {
-    let index = index_of(image, world).await?;
+async fn of_image(requirement: String, image: &OpenedImage, survey: Option<&Interest>, world: &World<'_>) -> Result<Base, Error> {
+    let index = index_of(image, survey, world).await?;
     let (facts, directories) = facts(&index, &image.config)?;
     let timestamp = image.created().unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(Base { requirement, digest: Some(image.digest), index: image.index, timestamp, facts, directories })

@@ -6,6 +6,7 @@ mod lock_conda;
 
 use std::path::Path;
 
+use crate::base::Interest;
 use crate::description::Description;
 use crate::digest::Digest;
 use crate::error::Error;
@@ -68,11 +69,19 @@ impl crate::error::Fault for UnknownName {
     }
 }
 
-/// The lock of a description. Entries of `old` whose requirements have not changed are kept unless `update` asks for them.
+/// The lock of a description. Entries of `old` whose requirements have not changed are kept unless `update` asks for them. Where layers of a base are
+/// read, what `survey` asks for is kept in the store too, for those who judge the image.
 ///
 /// # Errors
 /// Inputs that are not there, are refused, or do not fit together; each with its place in the description.
-pub async fn resolve(description: &Description, directory: &Path, old: Option<&Lock>, update: &Update, world: &World<'_>) -> Result<Lock, Error> {
+pub async fn resolve(
+    description: &Description,
+    directory: &Path,
+    old: Option<&Lock>,
+    update: &Update,
+    survey: Option<&Interest>,
+    world: &World<'_>,
+) -> Result<Lock, Error> {
     if let Some(old) = old {
         let names = update.unknown(old);
         if !names.is_empty() {
@@ -84,7 +93,7 @@ pub async fn resolve(description: &Description, directory: &Path, old: Option<&L
     let kept = old.map(|old| &old.base).filter(|base| base.requirement == description.base_requirement && !update.asks_for(&[BASE]));
     let base = match kept {
         Some(base) => base.clone(),
-        None => lock_base::lock_base(description, directory, world).await?,
+        None => lock_base::lock_base(description, directory, survey, world).await?,
     };
     let old_extensions: Vec<_> =
         old.into_iter().flat_map(|old| &old.extensions).filter(|one| !update.asks_for(&[&one.id, &one.requirement])).cloned().collect();

@@ -8,12 +8,12 @@ use super::environment::Environment;
 use super::extensions::Extensions;
 use super::interest;
 use super::programs::Programs;
-use super::start::{Start, follow};
+use super::start::{Start, follow, follow_own};
 use crate::assemble::Image;
 use crate::base::{self, Index, LayerFacts, OpenedImage, SurveyedLayer};
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::manifest::{Document, IndexEntry, Manifest};
+use crate::manifest::{Descriptor, Document, IndexEntry, Manifest};
 use crate::progress::Progress;
 use crate::store::Store;
 
@@ -55,8 +55,10 @@ pub struct Evidence {
 pub struct Files {
     /// The merged tree, every entry of it. Contents are there for the small files that rules read, and for shell scripts.
     pub index: Index,
-    /// What is known of each layer, the lowest first.
+    /// What is known of each layer that was read, the lowest first.
     pub layers: Vec<LayerFacts>,
+    /// Whether these are all layers of the image; else the uppermost ones.
+    pub is_whole: bool,
     /// Whom the config's user is.
     pub account: Account,
     /// What the container's command comes to.
@@ -158,19 +160,47 @@ impl Evidence {
         let evidence = Self::of_documents(subject);
         Ok(Evidence { files: Some(Files::new(survey, &evidence.config)), ..evidence })
     }
+
+    /// What is known without reading a layer: the documents, and the uppermost layers of which the store has what was read of them before.
+    pub async fn known(subject: &Subject, store: &Store) -> Self {
+        let evidence = Self::of_documents(subject);
+        let files = match base::known(&subject.layers, &interest::survey(), store).await {
+            Some(survey) if survey.layers.len() == subject.layers.len() => Some(Files::new(survey, &evidence.config)),
+            Some(survey) => Some(Files::of_upper(survey, &evidence.config)),
+            None => None,
+        };
+        Evidence { files, ..evidence }
+    }
 }
 
 impl Files {
     /// What follows from the layers and the config.
     pub fn new(survey: base::Survey, config: &RunConfig) -> Self {
+        let start = follow(config, &survey.index);
+        let both = !config.entrypoint.is_empty() && !config.cmd.is_empty();
+        let command_alone = both.then(|| follow(&RunConfig { entrypoint: Vec::new(), ..config.clone() }, &survey.index));
+        Files { command_alone, ..Files::started(survey, config, start, true) }
+    }
+
+    /// What follows from the uppermost layers: less than is in the image. Of the start only what byoi's own entrypoint decides is known.
+    pub fn of_upper(survey: base::Survey, config: &RunConfig) -> Self {
+        let start = follow_own(config, &survey.index);
+        Files::started(survey, config, start, false)
+    }
+
+    fn started(survey: base::Survey, config: &RunConfig, start: Start, is_whole: bool) -> Self {
         let base::Survey { index, layers } = survey;
         let account = Account::of(&config.user, &index);
-        let start = follow(config, &index);
-        let both = !config.entrypoint.is_empty() && !config.cmd.is_empty();
-        let command_alone = both.then(|| follow(&RunConfig { entrypoint: Vec::new(), ..config.clone() }, &index));
         let extensions = Extensions::of(&index, &start);
         let environments = Environment::all(&index);
-        Files { account, extensions, environments, start, command_alone, index, layers }
+        Files { account, extensions, environments, start, command_alone: None, index, layers, is_whole }
+    }
+
+    /// The layers that were read, each with its number in the image and its descriptor.
+    pub fn layers_of<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = (usize, &'a Descriptor, &'a LayerFacts)> {
+        let unread = manifest.layers.len().saturating_sub(self.layers.len());
+        let read = manifest.layers.iter().enumerate().skip(unread);
+        read.zip(&self.layers).map(|((place, layer), facts)| (place + 1, layer, facts))
     }
 
     /// Finds programs as the container's user would.

@@ -32,7 +32,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Rules that were asked.
     pub asked: usize,
-    /// Rules that were not, since nobody read the files.
+    /// Rules that were not, since files of layers were not read.
     pub unasked: usize,
 }
 

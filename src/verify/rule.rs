@@ -44,16 +44,20 @@ pub struct Rule {
 pub enum Check {
     /// Manifest and config alone.
     Documents(fn(&Evidence) -> Vec<Found>),
-    /// The files too. Not asked where nobody read them.
+    /// Files that are there, and their own modes and contents: what is found in the uppermost layers stands, whatever lies below them. That a file is
+    /// not there it never says.
+    Upper(fn(&Evidence, &Files) -> Vec<Found>),
+    /// The whole tree. Not asked where a layer was not read.
     Files(fn(&Evidence, &Files) -> Vec<Found>),
 }
 
 impl Rule {
-    /// What breaks this rule; none where its files were not read.
+    /// What breaks this rule; none where it cannot be asked, since files were not read.
     pub fn judge(&self, evidence: &Evidence) -> Option<Vec<Found>> {
         match self.check {
             Check::Documents(check) => Some(check(evidence)),
-            Check::Files(check) => evidence.files.as_ref().map(|files| check(evidence, files)),
+            Check::Upper(check) => evidence.files.as_ref().map(|files| check(evidence, files)),
+            Check::Files(check) => evidence.files.as_ref().filter(|files| files.is_whole).map(|files| check(evidence, files)),
         }
     }
 }

@@ -156,6 +156,12 @@ impl Specimen {
         self
     }
 
+    /// On top of another image: its layers, and nothing else of it, come below.
+    pub fn over(mut self, below: &Specimen) -> Self {
+        self.layers.splice(0..0, below.layers.iter().cloned());
+        self
+    }
+
     /// With a file of root's.
     pub fn file(self, at: &str, mode: u16, content: impl AsRef<[u8]>) -> Self {
         self.owned(at, mode, (0, 0), content)
@@ -240,14 +246,31 @@ impl Specimen {
 
     /// What the rules look at.
     pub fn evidence(&self) -> Evidence {
-        let cache = tempfile::tempdir().expect("a directory");
-        let store = Store::open(cache.path()).expect("a store");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let mut evidence = runtime.block_on(Evidence::gather(&self.made().subject(), &store, &Silent)).expect("a good image");
+        let gathered = in_new_store(async |store| Evidence::gather(&self.made().subject(), &store, &Silent).await);
+        self.adjusted_evidence(gathered.expect("a good image"))
+    }
+
+    /// What the rules look at where so many of its uppermost layers were read before, and none is read now.
+    pub fn known_evidence(&self, layers: usize) -> Evidence {
+        self.adjusted_evidence(in_new_store(async |store| {
+            let subject = self.made().subject();
+            let mut upper = self.made().subject();
+            upper.layers.drain(..subject.layers.len() - layers);
+            Evidence::gather(&upper, &store, &Silent).await.expect("a good image");
+            Evidence::known(&subject, &store).await
+        }))
+    }
+
+    fn adjusted_evidence(&self, mut evidence: Evidence) -> Evidence {
         if let Some(adjust) = self.adjustment {
             adjust(&mut evidence);
         }
         evidence
+    }
+
+    /// How many layers it has.
+    pub fn layer_count(&self) -> usize {
+        self.layers.len()
     }
 
     /// The ids of the rules that it breaks, in order.
@@ -267,6 +290,13 @@ impl Specimen {
         let findings = self.judged().findings.into_iter().filter(|finding| finding.rule.id == id);
         findings.map(|finding| format!("{}: {}", finding.subject, finding.what)).collect()
     }
+}
+
+fn in_new_store<T>(work: impl AsyncFnOnce(Store) -> T) -> T {
+    let cache = tempfile::tempdir().expect("a directory");
+    let store = Store::open(cache.path()).expect("a store");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(work(store))
 }
 
 /// An image that is made.

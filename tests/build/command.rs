@@ -39,7 +39,7 @@ fn json_has_one_object_of_a_known_shape() {
     let place = project(&registry);
     let built = place.build(&["oci:image:tag", &format!("docker://{}/out:1", registry.host())]);
     let keys: Vec<&String> = built.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["bytes_downloaded", "bytes_uploaded", "config_digest", "destinations", "digest", "layers", "requests", "seconds"]);
+    assert_eq!(keys, ["bytes_downloaded", "bytes_uploaded", "config_digest", "destinations", "digest", "judged", "layers", "requests", "seconds"]);
     for layer in built["layers"].as_array().unwrap() {
         let keys: Vec<&str> = layer.as_object().unwrap().keys().map(String::as_str).collect();
         let ours = ["components", "diff_id", "digest", "key", "name", "origin", "size"];

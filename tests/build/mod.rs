@@ -3,6 +3,7 @@
 mod awkward_bases;
 mod command;
 mod interrupted;
+mod judged;
 mod obsolete;
 mod outputs;
 mod pushes;

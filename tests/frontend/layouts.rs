@@ -28,7 +28,8 @@ fn of_base(layout: &BTreeMap<String, Vec<u8>>, count: usize) -> BTreeSet<String>
 /// Builds both layouts and compares them; the frontend's is left in `theirs`.
 #[track_caller]
 pub fn same_layout(builder: &Builder, place: &Workplace, arguments: &[&str], base_layers: usize) {
-    place.byoi(&["build", "oci:ours"]).ok();
+    // An image on nothing is no system in which an editor starts.
+    place.byoi(&["build", "--allow", "BYOI042", "--allow", "BYOI065", "oci:ours"]).ok();
     let (ours, theirs) = (place.path("ours"), place.path("theirs"));
     let output = ["--target", "oci", "--network", "host", "--output", theirs.to_str().unwrap()];
     let progress = builder.build(place, &[&output[..], arguments].concat());

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use byoi::registry::testing::{TestImage, TestLayer, TestRegistry};
+use byoi::verify::specimen::elf;
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
@@ -60,13 +61,17 @@ impl LayerTar {
     }
 }
 
+/// `e_machine` of x86-64: its programs are headers alone.
+const X86_64: u16 = 62;
+
 /// A merged-usr system with account files and odd modes and owners.
 fn system() -> TestLayer {
     let long = format!("usr/share/{}/", "a-rather-long-directory-name".repeat(4));
     LayerTar::new()
         .directory("usr/", 0o755, (0, 0))
         .directory("usr/bin/", 0o755, (0, 0))
-        .file("usr/bin/sh", 0o755, "#!placeholder\n")
+        .file("usr/bin/sh", 0o755, elf(X86_64))
+        .file("usr/bin/node", 0o755, elf(X86_64))
         .file("usr/bin/su", 0o4755, "placeholder\n")
         .hard_link("usr/bin/rsh", "usr/bin/sh")
         .symlink("bin", "usr/bin")

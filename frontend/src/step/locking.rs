@@ -48,7 +48,7 @@ fn made(description_name: &str, lock_name: &str, project: &Path) -> Result<Strin
     let store = Store::open(Path::new(TEMPORARY).join("store"))?;
     let cancelled = AtomicBool::new(false);
     let world = World { http: &http, registry: &registry, store: &store, progress: &Silent, cancelled: &cancelled };
-    let new = super::runtime()?.block_on(resolve::resolve(&description, project, old.as_ref(), &Update::Nothing, &world))?;
+    let new = super::runtime()?.block_on(resolve::resolve(&description, project, old.as_ref(), &Update::Nothing, None, &world))?;
     // The build's log shows what was found.
     let changes = lock::table(&lock::diff(old.as_ref(), &new));
     std::io::stderr().write_all(changes.as_bytes()).map_err(FileError::at("write to", "standard error"))?;

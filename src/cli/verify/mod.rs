@@ -2,10 +2,10 @@
 
 mod human;
 
-use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::allow::Allow;
 use super::context::{self, Context};
 use super::described;
 use super::render::harmless;
@@ -15,7 +15,7 @@ use crate::error::{Error, Fault, FileError, Kind, Problem};
 use crate::output::daemon::Daemon;
 use crate::reference::ImageSource;
 use crate::run::app_image_config::{self, ContainerConfig};
-use crate::verify::{self, Evidence, Judged, Overrides, Report, format, rules};
+use crate::verify::{self, Evidence, Judged, Overrides, Report, format};
 
 /// Judge an image by the rules of SageMaker Studio's Code Editor.
 #[derive(Debug, clap::Args)]
@@ -37,9 +37,8 @@ pub struct VerifyArgs {
     /// How the report is written.
     #[arg(long, value_name = "FORM", default_value = "human")]
     format: Form,
-    /// Bear with what this rule finds; again for more.
-    #[arg(long, value_name = "ID", value_parser = rule_id)]
-    allow: Vec<String>,
+    #[command(flatten)]
+    allow: Allow,
     /// Judge the image as this AppImageConfig starts it: a JSON file as `describe-app-image-config` prints it.
     #[arg(long, value_name = "FILE")]
     app_image_config: Option<PathBuf>,
@@ -77,13 +76,6 @@ pub enum Verdict {
     Clean,
     /// One is.
     Broken,
-}
-
-fn rule_id(text: &str) -> Result<String, String> {
-    match rules::find(&text.to_uppercase()) {
-        Some(rule) => Ok(rule.id.to_owned()),
-        None => Err("there is no such rule; `byoi verify --list` lists them".to_owned()),
-    }
 }
 
 /// The image could not be judged.
@@ -164,7 +156,7 @@ async fn judge(args: &VerifyArgs, context: &Context) -> Result<Report, Error> {
         None => named(&args.image, args, context).await?,
     };
     let evidence = Evidence::gather(&image.started_with(overrides), &context.store, &context.printer).await?;
-    Ok(verify::judge(&evidence, &args.allow.iter().cloned().collect::<BTreeSet<_>>()))
+    Ok(verify::judge(&evidence, &args.allow.ids()))
 }
 
 /// The argument names no image.

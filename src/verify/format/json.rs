@@ -6,9 +6,15 @@ use crate::verify::{Finding, Level, Report, Rule, Subject};
 
 /// The report as one JSON object.
 pub fn json(report: &Report) -> Value {
+    let mut value = findings(report);
+    value["image"] = json!(report.image);
+    value["digest"] = json!(report.digest);
+    value
+}
+
+/// What was found, for a report on more than that.
+pub fn findings(report: &Report) -> Value {
     json!({
-        "image": report.image,
-        "digest": report.digest,
         "broken": report.is_broken(),
         "must": report.count(Level::Must),
         "should": report.count(Level::Should),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::verify::rules;
-use crate::verify::{Level, Rule};
+use crate::verify::{Check, Level, Rule};
 
 /// What the ids of a subject have in common.
 const SUBJECTS: &[(u16, &str)] = &[
@@ -44,6 +44,16 @@ fn write_rule(out: &mut String, rule: &Rule) {
     let Rule { id, name, title, why, dockerfile, description, source, .. } = rule;
     let _ = write!(
         out,
-        "\n### {id} {name}\n\n{title}. ({level})\n\n- **Why**: {why}.\n- **In a Dockerfile**: {dockerfile}.\n- **In byoi.toml**: {description}.\n- **Source**: {source}.\n"
+        "\n### {id} {name}\n\n{title}. ({level})\n\n- **Why**: {why}.\n- **In a Dockerfile**: {dockerfile}.\n- **In byoi.toml**: {description}.\n- **Source**: {source}.\n- **In a build**: {}.\n",
+        asked(rule)
     );
+}
+
+/// When `byoi build` asks a rule.
+fn asked(rule: &Rule) -> &'static str {
+    match rule.check {
+        Check::Documents(_) => "asked always",
+        Check::Upper(_) => "asked of the layers that are made, and of those below where all above them are in the cache",
+        Check::Files(_) => "asked where all layers are in the cache",
+    }
 }

@@ -6,6 +6,6 @@ mod markdown;
 mod sarif;
 
 pub use github::github;
-pub use json::{json, rule as json_rule};
+pub use json::{findings as json_findings, json, rule as json_rule};
 pub use markdown::rules as markdown_rules;
 pub use sarif::sarif;

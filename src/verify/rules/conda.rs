@@ -21,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "make the environment anew; files of conda-meta are written by installers alone",
         description: "of a base: take another one; what `[conda]` lays can be read",
         source: "conda, PrefixData; rattler, PrefixRecord",
-        check: Check::Files(records),
+        check: Check::Upper(records),
     },
     Rule {
         id: "BYOI101",
@@ -55,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "make it elsewhere: `micromamba create --prefix /opt/NAME`",
         description: "cannot be broken: such a `prefix` is refused",
         source: "AWS documentation, Custom image specifications (WorkingDirectory: the volume's mount point)",
-        check: Check::Files(hidden),
+        check: Check::Upper(hidden),
     },
     Rule {
         id: "BYOI104",
@@ -99,7 +99,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "`micromamba clean --all --yes` in the RUN that installs",
         description: "of a base: take another one; byoi keeps archives outside of the image",
         source: "conda, package cache",
-        check: Check::Files(cache),
+        check: Check::Upper(cache),
     },
     Rule {
         id: "BYOI108",
@@ -111,7 +111,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "do not copy one environment over another",
         description: "of a base: take another one; byoi takes away the record of what it replaces",
         source: "conda, PrefixData: a record for each name",
-        check: Check::Files(twice),
+        check: Check::Upper(twice),
     },
 ];
 

@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "`mkdir -p` the directory before, install as user 1000, or `chmod -R a+rX` it",
         description: "of a base: take another one; what `[[extension]]` lays can be read",
         source: "Code-OSS, extensionsScannerService.ts; measured: extensions directory 0700, owned by root",
-        check: Check::Files(unreadable),
+        check: Check::Upper(unreadable),
     },
     Rule {
         id: "BYOI084",
@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "let the installation end, or delete directories whose names begin with a dot, and `*.vsctmp`",
         description: "of a base: take another one, or tell who makes it",
         source: "Code-OSS, extensionManagementService.ts",
-        check: Check::Files(leftovers),
+        check: Check::Upper(leftovers),
     },
     Rule {
         id: "BYOI093",
@@ -62,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "install from the VSIX instead of copying files",
         description: "of a base: take another one; byoi refuses such a VSIX",
         source: "Code-OSS, extensionsScannerService.ts",
-        check: Check::Files(manifests),
+        check: Check::Upper(manifests),
     },
     Rule {
         id: "BYOI094",
@@ -84,7 +84,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "download the VSIX for linux-x64, or the universal one",
         description: "name the file for linux-x64: byoi refuses others",
         source: "Code-OSS, targetPlatform; measured: a VSIX for linux-arm64 is installed without complaint",
-        check: Check::Files(platforms),
+        check: Check::Upper(platforms),
     },
     Rule {
         id: "BYOI096",

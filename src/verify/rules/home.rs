@@ -21,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "install under /opt or /usr/local (`pip install` without `--user`, `npm config set prefix /usr/local`) and put that on PATH",
         description: "give the [[file]] a target outside the home",
         source: MOUNT,
-        check: Check::Files(hidden_path),
+        check: Check::Upper(hidden_path),
     },
     Rule {
         id: "BYOI026",
@@ -43,7 +43,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "put the file under /opt or /etc and name it there",
         description: "put the [[file]] elsewhere and name it there",
         source: MOUNT,
-        check: Check::Files(hidden_variable),
+        check: Check::Upper(hidden_variable),
     },
     Rule {
         id: "BYOI029",

@@ -21,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "put the files elsewhere under /opt",
         description: "cannot be broken by a description; take another base",
         source: "AWS documentation, Custom image specifications (Metadata directories)",
-        check: Check::Files(reserved_directories),
+        check: Check::Upper(reserved_directories),
     },
     Rule {
         id: "BYOI041",
@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "keep other files elsewhere; an empty directory of 1000:100 is fine",
         description: "cannot be broken by a description; take another base",
         source: "AWS documentation, Custom image specifications (Logging)",
-        check: Check::Files(log_directory),
+        check: Check::Upper(log_directory),
     },
     Rule {
         id: "BYOI042",
@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         why: "The editor keeps sockets and the time of the last activity there: without it terminals do not open and idle shutdown fails",
         dockerfile: "`RUN mkdir -p /tmp && chmod 1777 /tmp`",
-        description: "take a base that has it, or lay a directory with a [[file]] and mode 1777",
+        description: "take a base that has it: a [[file]] has no mode 1777",
         source: "aws/code-editor, `/api/idle` writes /tmp/.sagemaker-last-active-timestamp",
         check: Check::Files(temporary_directory),
     },

@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "`--host 0.0.0.0`",
         description: "cannot be broken: byoi always writes it",
         source: DOCUMENTED,
-        check: Check::Files(host),
+        check: Check::Upper(host),
     },
     Rule {
         id: "BYOI067",
@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "`--port 8888`",
         description: "cannot be broken: byoi always writes it",
         source: DOCUMENTED,
-        check: Check::Files(port),
+        check: Check::Upper(port),
     },
     Rule {
         id: "BYOI068",
@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "`--without-connection-token`, and no other option for tokens",
         description: "cannot be broken: byoi always writes it",
         source: DOCUMENTED,
-        check: Check::Files(connection_token),
+        check: Check::Upper(connection_token),
     },
     Rule {
         id: "BYOI069",
@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "`--base-path /codeeditor/default`",
         description: "`editor.base-path`; no other value than the two that work is accepted",
         source: DOCUMENTED,
-        check: Check::Files(base_path),
+        check: Check::Upper(base_path),
     },
     Rule {
         id: "BYOI070",
@@ -62,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "`--base-path /codeeditor/default`",
         description: "leave `editor.base-path` out",
         source: "aws/sagemaker-distribution, start-code-editor; addresses of running apps",
-        check: Check::Files(base_path_case),
+        check: Check::Upper(base_path_case),
     },
     Rule {
         id: "BYOI071",
@@ -73,7 +73,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "install extensions in a RUN of their own, and start the server without such an option",
         description: "cannot be broken: `editor.arguments` refuses such options",
         source: "Code-OSS, serverEnvironmentService.ts and server.main.ts",
-        check: Check::Files(server_ends),
+        check: Check::Upper(server_ends),
     },
     Rule {
         id: "BYOI072",
@@ -84,7 +84,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "see `sagemaker-code-editor --help`",
         description: "see `sagemaker-code-editor --help`; `editor.arguments` goes to the server as it is",
         source: "Code-OSS, serverEnvironmentService.ts (serverOptions)",
-        check: Check::Files(unknown_option),
+        check: Check::Upper(unknown_option),
     },
     Rule {
         id: "BYOI073",

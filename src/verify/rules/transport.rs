@@ -45,7 +45,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "push again with the tool that built the image; a copy through another tool changed media types without the bytes",
         description: "cannot be broken for byoi's own layers; take another base where it is one of the base's",
         source: "OCI image specification, Image Layer Filesystem Changeset, Distributable Format",
-        check: Check::Files(layer_media_type),
+        check: Check::Upper(layer_media_type),
     },
     Rule {
         id: "BYOI006",
@@ -67,7 +67,7 @@ pub(super) const RULES: &[Rule] = &[
         dockerfile: "`chown` in the same RUN that makes the files (`tar --no-same-owner`); a later RUN leaves the old layer as it is",
         description: "set `owner` of the [[file]]; a base with such a layer has to be flattened or replaced",
         source: "aws-samples/sagemaker-studio-custom-image-samples, DEVELOPMENT.md and #7; SageMaker API, FileSystemConfig (DefaultUid, DefaultGid at most 65535)",
-        check: Check::Files(large_ids),
+        check: Check::Upper(large_ids),
     },
     Rule {
         id: "BYOI011",
@@ -129,15 +129,14 @@ fn attestations(evidence: &Evidence) -> Vec<Found> {
 }
 
 fn layer_media_type(evidence: &Evidence, files: &Files) -> Vec<Found> {
-    let layers = evidence.manifest.layers.iter().zip(&files.layers).enumerate();
-    let wrong = layers.filter_map(|(number, (layer, facts))| {
+    let wrong = files.layers_of(&evidence.manifest).filter_map(|(number, layer, facts)| {
         let promised = match layer.compression()? {
             Compression::None => Packing::Plain,
             Compression::Gzip => Packing::Gzip,
             Compression::Zstd => Packing::Zstd,
         };
         let what = format!("its media type is {}, its bytes are {}", layer.media_type, named(facts.packing));
-        (promised != facts.packing).then(|| Found::at(Subject::Layer(number + 1, layer.digest), what))
+        (promised != facts.packing).then(|| Found::at(Subject::Layer(number, layer.digest), what))
     });
     wrong.collect()
 }
@@ -162,13 +161,12 @@ fn zstd(evidence: &Evidence) -> Vec<Found> {
 }
 
 fn large_ids(evidence: &Evidence, files: &Files) -> Vec<Found> {
-    let layers = evidence.manifest.layers.iter().zip(&files.layers).enumerate();
-    let broken = layers.filter(|(_, (_, facts))| facts.large_ids > 0);
+    let broken = files.layers_of(&evidence.manifest).filter(|(_, _, facts)| facts.large_ids > 0);
     broken
-        .map(|(number, (layer, facts))| {
+        .map(|(number, layer, facts)| {
             let examples = facts.large_id_examples.iter().map(|(path, uid, gid)| format!("{} {uid}:{gid}", path.absolute()));
             let what = format!("{} entries have an id above {MAX_ID}: {}", facts.large_ids, examples.collect::<Vec<_>>().join(", "));
-            Found::at(Subject::Layer(number + 1, layer.digest), what)
+            Found::at(Subject::Layer(number, layer.digest), what)
         })
         .collect()
 }

@@ -26,6 +26,25 @@ pub fn follow(config: &RunConfig, index: &Index) -> Start {
     follower.command(&State::new(config), &words, by, 0)
 }
 
+/// What the container's command comes to as far as the uppermost layers of an image say so for certain: where byoi's own entrypoint in them is told the
+/// whole command line of the server. All else depends on what lies below.
+pub fn follow_own(config: &RunConfig, index: &Index) -> Start {
+    let follower = Follower { index, programs: Programs::new(index), here: "/", left: MAX_COMMANDS };
+    let unknown = || Start::at(End::Opaque(String::new()));
+    let ([entrypoint], [launcher, arguments @ ..]) = (config.entrypoint.as_slice(), config.cmd.as_slice()) else { return unknown() };
+    let lookup = follower.programs.at(entrypoint);
+    let own = match &lookup {
+        Lookup::Found(found) if launcher == LAUNCHER => follower.own_entrypoint(found),
+        _ => None,
+    };
+    if own.is_none_or(|own| own.platform.is_some()) {
+        return unknown();
+    }
+    let path = State::new(config).path();
+    let hop = Hop { word: entrypoint.clone(), by: "config.Entrypoint".to_owned(), lookup, path: path.clone() };
+    Start { hops: vec![hop], end: End::Server(Server { arguments: arguments.iter().map(Word::known).collect(), path }) }
+}
+
 /// What following needs to know, and how far it may go.
 pub(super) struct Follower<'a> {
     index: &'a Index,

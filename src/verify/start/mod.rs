@@ -10,7 +10,7 @@ mod trail;
 mod word;
 mod wrapper;
 
-pub use follow::follow;
+pub use follow::{follow, follow_own};
 pub use server::{Server, Value, options};
 pub use trail::{End, Hop, Start};
 pub use word::Word;

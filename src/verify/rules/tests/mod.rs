@@ -7,6 +7,7 @@ mod extensions;
 mod places;
 mod platform;
 mod server;
+mod upper;
 
 use std::collections::BTreeSet;
 

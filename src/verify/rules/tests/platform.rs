@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use super::Case;
 use crate::digest::Digest;
 use crate::manifest::{Compression, Descriptor, IndexEntry, media_type};
+use crate::verify::Evidence;
 use crate::verify::specimen::{Specimen, elf};
+
+fn top(evidence: &mut Evidence) -> &mut Descriptor {
+    evidence.manifest.layers.last_mut().unwrap()
+}
 
 pub(super) fn cases() -> Vec<Case> {
     let good = Specimen::good;
@@ -17,7 +22,7 @@ pub(super) fn cases() -> Vec<Case> {
         ("BYOI002", good().file("opt/conda/bin/node", 0o755, elf(183))),
         ("BYOI003", good().adjusted(|evidence| evidence.manifest.config.media_type = media_type::DOCKER_CONFIG.to_owned())),
         ("BYOI004", good().in_index(vec![attestation])),
-        ("BYOI005", good().adjusted(|evidence| evidence.manifest.layers[0].media_type = media_type::OCI_LAYER.to_owned())),
+        ("BYOI005", good().adjusted(|evidence| top(evidence).media_type = media_type::OCI_LAYER.to_owned())),
         ("BYOI006", good().compression(Compression::Zstd)),
         ("BYOI010", good().layer().owned("opt/big", 0o644, (70_000, 0), "x").layer().whiteout("opt/big")),
         ("BYOI010", good().layer().owned("opt/big", 0o644, (0, 4_000_000), "x")),
