@@ -502,7 +502,7 @@ mod tests {
             40,
         );
         let names: Vec<_> = plan.layers.iter().map(|layer| layer.name.as_str()).collect();
-        assert_eq!(names, ["byoi: files /opt/x/large", "byoi: files /opt/x/sub", "byoi: files"]);
+        assert_eq!(names, ["byoi: files", "byoi: files /opt/x/large", "byoi: files /opt/x/sub"]);
         for layer in &plan.layers {
             let tree = build_tree(layer, &plan.directories, &project.store).unwrap();
             let directory = tree.get(&ImagePath::literal("opt/x")).unwrap();

@@ -1,6 +1,6 @@
 //! Which layers an image gets from us, from the bottom: the root filesystem, what is taken away from the base,
 //! conda packages in groups, one layer for each extension (merged by id when the budget is
-//! short), `extensions.json`, large parts of the files, the other files, the platform (account, entrypoint, settings). Names and order belong to
+//! short), `extensions.json`, the files, large parts of files, the platform (account, entrypoint, settings). Names and order belong to
 //! format 1.
 
 use std::collections::BTreeSet;
@@ -99,10 +99,11 @@ impl Plan {
         let left = budget.saturating_sub(layers.len() + LAYERS_ABOVE + file_parts.len()).max(1);
         layers.extend(grouped(extensions, left));
         layers.extend(extension_list.map(|component| (component.name(), vec![component])));
-        layers.extend(file_parts.into_iter().map(|(name, component)| (name, vec![component])));
+        // What is left of the files may be much: the last layer to be sent should be small.
         if !files.is_empty() {
             layers.push(("files".to_owned(), files));
         }
+        layers.extend(file_parts.into_iter().map(|(name, component)| (name, vec![component])));
         if !platform.is_empty() {
             layers.push(("platform".to_owned(), platform));
         }
