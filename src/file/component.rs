@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::FileProblem;
 use super::exclude::Exclude;
 use super::local::{self, LocalEntry, LocalKind, Unchanged};
-use super::parts::Part;
+use super::part::Part;
 use crate::archive;
 use crate::digest::{Digest, Digesting};
 use crate::error::{Error, FileError};
@@ -70,6 +70,11 @@ impl LocalTree {
             }
         }
         paths.sort_unstable();
+        // A mount follows links.
+        let is_link = |entry: &LocalEntry| matches!(entry.kind, LocalKind::Symlink(_)) && paths.binary_search(&entry.path).is_ok();
+        if self.entries.iter().any(is_link) {
+            return vec![self.place.clone()];
+        }
         paths.iter().map(|path| local::within(&self.place, path)).collect()
     }
 
@@ -508,6 +513,14 @@ mod tests {
             let directory = tree.get(&ImagePath::literal("opt/x")).unwrap();
             assert_eq!((directory.mode, directory.uid, directory.gid), (0o755, 1000, 100), "{}", layer.name);
         }
+    }
+
+    #[test]
+    fn a_part_with_links_of_its_own_is_read_from_its_source() {
+        let (project, text) = large();
+        symlink("plain", project.top.path().join("tree/link")).unwrap();
+        let files = project.files(text, 8).unwrap();
+        assert_eq!(files.others[0].local_files(), [project.top.path().canonicalize().unwrap().join("tree")]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FileProblem;
 use super::exclude::Exclude;
-use super::parts::Part;
+use super::part::Part;
 use crate::digest::{Digest, Digester, Digesting};
 use crate::error::{Error, FileError};
 use crate::image_path::ImagePath;

@@ -5,6 +5,7 @@ mod editor;
 mod error;
 mod exclude;
 mod local;
+mod part;
 mod parts;
 mod programs;
 mod remote;
@@ -26,7 +27,7 @@ use crate::plan::Component;
 use crate::store::Store;
 pub use component::FileComponent;
 use component::{LocalTree, Origin};
-use parts::Part;
+use part::Part;
 
 /// The files of an image.
 #[derive(Default)]

@@ -1,5 +1,7 @@
 //! What is made again: counted in the steps that a daemon says it executed.
 
+use std::fs;
+
 use super::{PROGRAMS, project, unique};
 use crate::support::base::{hello_vsix_of, registry_with_base};
 use crate::support::byoi::Workplace;
@@ -30,12 +32,15 @@ fn only_what_changes(builder: &Builder) {
     programs(&built(&place, &["--no-cache"]), &[&extension, "files", "platform"]);
 
     // Large files have layers of their own, whose steps read nothing else.
-    let large = |name: &str| place.write(&format!("tools/{name}"), unique().repeat((40 << 20) / 16));
+    let large = |name: &str| place.write(&format!("large/{name}"), unique().repeat((40 << 20) / 16));
     large("one");
     large("two");
-    programs(&built(&place, &[]), &["files", "files /opt/tools/one", "files /opt/tools/two"]);
+    let description = fs::read_to_string(place.path("byoi.toml")).unwrap();
+    let item = "[[file]]\nsource = \"large\"\ntarget = \"/opt/large\"\n\n[settings.machine]";
+    place.write("byoi.toml", description.replace("[settings.machine]", item));
+    programs(&built(&place, &[]), &["files /opt/large/one", "files /opt/large/two"]);
     large("two");
-    programs(&built(&place, &[]), &["files /opt/tools/two"]);
+    programs(&built(&place, &[]), &["files /opt/large/two"]);
 }
 
 #[test]
