@@ -169,7 +169,7 @@ fn record_key(source: &Path) -> Digest {
     Digest::of(source.as_os_str().as_bytes())
 }
 
-/// Remembers digests of files below a source that were hashed elsewhere, for the next [`scan`]. As long as the file system says the same of the
+/// Remembers digests of files below a source that were hashed elsewhere, for the next scan. As long as the file system says the same of the
 /// files, it does not look at their content.
 ///
 /// # Errors
