@@ -61,11 +61,6 @@ impl Session {
         self.work.join("project")
     }
 
-    /// Where the library keeps what it knows.
-    pub fn store(&self) -> PathBuf {
-        self.work.join("store")
-    }
-
     /// What a step with network may know of the client: accounts of registries, and the user's configuration. Steps ask for secrets that the client
     /// may have; a configuration that is a build argument is none.
     pub fn secrets(&self, graph: &mut Graph) -> Vec<Mounted> {

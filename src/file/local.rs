@@ -165,26 +165,8 @@ fn walk(place: &Path, path: ImagePath, exclude: &Exclude, found: &mut Vec<Found>
 
 type Remembered = BTreeMap<ImagePath, (Stamp, Digest)>;
 
-fn record_key(source: &Path) -> Digest {
-    Digest::of(source.as_os_str().as_bytes())
-}
-
-/// Remembers digests of files below a source that were hashed elsewhere, for the next scan. As long as the file system says the same of the
-/// files, it does not look at their content.
-///
-/// # Errors
-/// Files that are not there, a store that cannot be written.
-pub fn remember(source: &Path, digests: &BTreeMap<ImagePath, Digest>, store: &Store) -> Result<(), Error> {
-    let stamp = |path: &ImagePath| {
-        let place = within(source, path);
-        fs::symlink_metadata(&place).map(|metadata| Stamp::of(&metadata)).map_err(FileError::at("read", place))
-    };
-    let remembered = digests.iter().map(|(path, digest)| Ok((path.clone(), (stamp(path)?, *digest)))).collect::<Result<Remembered, FileError>>()?;
-    Ok(store.put_record(RECORD, &record_key(source), &remembered)?)
-}
-
 fn hash(source: &Path, found: Vec<Found>, store: &Store, cancelled: &AtomicBool) -> Result<Vec<LocalEntry>, Error> {
-    let key = record_key(source);
+    let key = Digest::of(source.as_os_str().as_bytes());
     let remembered: Remembered = store.record(RECORD, &key).unwrap_or_default();
     let digests = digests(&found, &remembered, cancelled)?;
     let mut settled = Remembered::new();
@@ -192,8 +174,7 @@ fn hash(source: &Path, found: Vec<Found>, store: &Store, cancelled: &AtomicBool)
     for (Found { path, place, metadata, stamp }, digest) in found.into_iter().zip(digests) {
         let kind = match digest {
             Some(digest) => {
-                let known = remembered.get(&path).map(|(stamp, _)| *stamp).filter(|known| *known == Stamp::of(&metadata));
-                if let Some(stamp) = stamp.or(known) {
+                if let Some(stamp) = stamp {
                     settled.insert(path.clone(), (stamp, digest));
                 }
                 LocalKind::File { size: metadata.len(), digest, executable: metadata.mode() & 0o100 != 0, stamp }
@@ -368,19 +349,6 @@ mod tests {
         old.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
         assert_eq!(scanned(&tree, &store).0, Digest::of("other"));
         assert!(read(&file, first, None).is_err());
-    }
-
-    #[test]
-    fn what_was_hashed_elsewhere_is_taken_until_the_file_changes() {
-        let (directory, store) = scene();
-        let (tree, file) = (directory.path().join("d/tree"), directory.path().join("d/tree/a/x"));
-        let elsewhere = BTreeMap::from([(ImagePath::literal("a/x"), Digest::of("elsewhere"))]);
-        remember(&tree, &elsewhere, &store).unwrap();
-        for _ in 0..2 {
-            assert_eq!(scanned(&tree, &store).0, Digest::of("elsewhere"));
-        }
-        fs::write(&file, "longer").unwrap();
-        assert_eq!(scanned(&tree, &store).0, Digest::of("longer"));
     }
 
     #[test]

@@ -12,7 +12,6 @@ mod remote;
 
 pub use editor::editor_version;
 pub use error::FileProblem;
-pub use local::{place, remember};
 pub use programs::demand_programs;
 pub use remote::{fetch, lock_all};
 
