@@ -24,7 +24,7 @@ fn awkward_trees_have_buildkits_diff_ids() {
 }
 
 #[test]
-#[ignore = "as above with docker's other store; hack/golden runs it"]
+#[ignore = "the trees above once more, in the other store: costly for CI; hack/golden runs it"]
 fn awkward_trees_have_the_diff_ids_of_the_containerd_store() {
     compare_added(&Daemon::lease("containerd"), &trees());
 }

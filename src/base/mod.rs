@@ -16,6 +16,7 @@ mod links;
 mod members;
 mod open;
 mod packed;
+mod pass;
 mod program;
 mod read;
 pub mod registry;

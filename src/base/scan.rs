@@ -1,23 +1,19 @@
-//! One layer, from its compressed bytes to a tree. Nothing of it is written to disk.
+//! One layer, from its members to a tree. Nothing of it is written to disk.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::facts::LayerFacts;
 use super::index::{Attributes, File};
 use super::interest::{Filter, Wanted};
 use super::layer::Layer;
-use super::members::{Kind, Member, Members, damaged};
+use super::members::{Kind, Member, damaged};
+use super::pass::{Passed, each_member_heard, each_of};
 use super::program::{self, Program};
 use super::tree::{Leaf, LeafNode};
-use crate::archive::Packing;
-use crate::digest::{Digest, Digester, Digesting};
+use crate::digest::{Digest, Digester};
 use crate::image_path::ImagePath;
 
-/// Most bytes of one layer's tar. Studio's limit for a whole image is far below.
-const MAX_UNPACKED: u64 = 128 << 30;
-
-const BUFFER: usize = 256 << 10;
 /// Level of zstd for contents that are kept packed.
 const PACKED_LEVEL: i32 = 3;
 const WHITEOUT: &[u8] = b".wh.";
@@ -59,84 +55,6 @@ pub(super) fn scan_tar(tar: impl Read, filter: &Filter) -> io::Result<(Layer, La
     let mut scanner = Scanner::new(filter);
     each_of(tar, |member, mut content| scanner.take(member, &mut content))?;
     Ok((scanner.layer, scanner.facts))
-}
-
-/// What a layer was, as bytes.
-pub(super) struct Passed {
-    packing: Packing,
-    pub(super) diff_id: Digest,
-    unpacked: u64,
-}
-
-/// Reads a layer to the end of its bytes, and hands out each member with its content.
-pub(super) fn each_member(source: impl Read, take: impl FnMut(Member, &mut dyn Read) -> io::Result<()>) -> io::Result<Passed> {
-    each_member_heard(source, &mut |_| {}, take)
-}
-
-fn each_member_heard(
-    source: impl Read,
-    hear: &mut dyn FnMut(&[u8]),
-    take: impl FnMut(Member, &mut dyn Read) -> io::Result<()>,
-) -> io::Result<Passed> {
-    let (packing, plain) = decompress(BufReader::with_capacity(BUFFER, source))?;
-    let mut rest = each_of(Digesting::new(Heard { source: Bounded::new(plain), hear }), take)?;
-    // What follows the last member counts for the diff id, and only the end of the blob says whether its digest was right.
-    io::copy(&mut rest, &mut io::sink())?;
-    let (_, diff_id, unpacked) = rest.finish();
-    Ok(Passed { packing, diff_id, unpacked })
-}
-
-/// Hands out each member of a plain tar, and gives back what follows the last one.
-fn each_of<R: Read>(tar: R, mut take: impl FnMut(Member, &mut dyn Read) -> io::Result<()>) -> io::Result<R> {
-    let mut members = Members::of_layer(tar);
-    while let Some(member) = members.next()? {
-        take(member, &mut members)?;
-    }
-    Ok(members.into_inner())
-}
-
-/// The plain bytes. As the programs that unpack layers do, this trusts the first bytes and not the media type.
-fn decompress<'a>(mut source: impl BufRead + 'a) -> io::Result<(Packing, impl Read + 'a)> {
-    let mut head = Vec::new();
-    source.by_ref().take(Packing::HEAD).read_to_end(&mut head)?;
-    let packing = Packing::of_head(&head);
-    let plain = packing.unpacked(io::Cursor::new(head).chain(source))?;
-    // Headers are read in small pieces.
-    Ok((packing, BufReader::with_capacity(BUFFER, plain)))
-}
-
-/// Fails when more than `left` bytes come.
-pub(super) struct Bounded<R> {
-    source: R,
-    left: u64,
-}
-
-impl<R> Bounded<R> {
-    pub(super) fn new(source: R) -> Self {
-        Bounded { source, left: MAX_UNPACKED }
-    }
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.left = self.left.checked_sub(count as u64).ok_or_else(|| damaged(format!("it unpacks to more than {} GiB", MAX_UNPACKED >> 30)))?;
-        Ok(count)
-    }
-}
-
-/// Tells somebody of all bytes that are read.
-struct Heard<'a, R> {
-    source: R,
-    hear: &'a mut dyn FnMut(&[u8]),
-}
-
-impl<R: Read> Read for Heard<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        (self.hear)(&buffer[..count]);
-        Ok(count)
-    }
 }
 
 /// Builds a layer's tree out of its members.
@@ -293,6 +211,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::archive::Packing;
     use crate::base::Index;
     use crate::base::extract;
     use crate::base::index::Node;

@@ -245,8 +245,8 @@ fn summary(args: &BuildArgs, image: &Image, judged: &Report, written: &[Written]
         })
         .collect();
     json!({
-        "digest": image.digest, "config_digest": image.config_descriptor.digest, "layers": layers, "destinations": destinations, "judged": format::json_findings(judged),
-        "requests": traffic.requests, "bytes_downloaded": traffic.downloaded, "bytes_uploaded": traffic.uploaded, "seconds": clock.stages,
+        "digest": image.digest, "config_digest": image.config_descriptor.digest, "layers": layers, "destinations": destinations,
+        "judged": format::json_findings(judged), "requests": traffic.requests, "bytes_downloaded": traffic.downloaded, "bytes_uploaded": traffic.uploaded, "seconds": clock.stages,
     })
 }
 

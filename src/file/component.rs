@@ -1,6 +1,6 @@
 //! A `[[file]]` as a component of the image.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::FileProblem;
-use super::exclude::Exclude;
-use super::local::{self, LocalEntry, LocalKind, Unchanged};
+use super::local::{LocalEntry, LocalKind, Unchanged};
+use super::local_tree::LocalTree;
 use super::part::Part;
 use crate::archive;
 use crate::digest::{Digest, Digesting};
@@ -23,70 +23,6 @@ use crate::layer::{Content, Entry, FileRange, Node};
 use crate::lock::DirectoryRule;
 use crate::plan::{Component, Laid, MTIME, recipe};
 use crate::store::Store;
-
-/// A file or directory of this machine.
-#[derive(Serialize, Deserialize)]
-pub struct LocalTree {
-    /// Where it lies.
-    pub place: PathBuf,
-    /// Patterns of what is left out.
-    pub exclude: Vec<String>,
-    /// Which part of it.
-    pub part: Part,
-    /// What was found, hashed; of the whole the first entry is the source itself. A recipe leaves it out: it is found again.
-    #[serde(skip)]
-    pub entries: Vec<LocalEntry>,
-}
-
-impl LocalTree {
-    /// Looks at the place and hashes all that is not left out.
-    ///
-    /// # Errors
-    /// A pattern that is none, files that cannot be read or laid.
-    pub fn scan(place: PathBuf, part: Part, exclude: Vec<String>, store: &Store, cancelled: &AtomicBool) -> Result<Self, Error> {
-        let patterns = Exclude::new(&exclude).map_err(FileProblem::Pattern)?;
-        let entries = local::scan(&place, &part, &patterns, store, cancelled)?;
-        Ok(LocalTree { place, exclude, part, entries })
-    }
-
-    /// Takes a part out.
-    fn take(&mut self, part: Part) -> Self {
-        let entries = self.entries.extract_if(.., |entry| part.has(&entry.path)).collect();
-        LocalTree { place: self.place.clone(), exclude: self.exclude.clone(), part, entries }
-    }
-
-    /// The places that it is read from: those of its paths, without other parts; or the source where they are many.
-    fn places(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<ImagePath> = Vec::new();
-        let mut open = self.part.within.clone();
-        while let Some(path) = open.pop() {
-            match self.part.without.iter().any(|other| other.starts_with(&path)) {
-                true => open.extend(self.children(&path)),
-                false => paths.push(path),
-            }
-            // A mount's path is text.
-            if paths.len() + open.len() > MOST_PLACES || paths.last().is_some_and(|path| std::str::from_utf8(path.as_bytes()).is_err()) {
-                return vec![self.place.clone()];
-            }
-        }
-        paths.sort_unstable();
-        // A mount follows links.
-        let is_link = |entry: &LocalEntry| matches!(entry.kind, LocalKind::Symlink(_)) && paths.binary_search(&entry.path).is_ok();
-        if self.entries.iter().any(is_link) {
-            return vec![self.place.clone()];
-        }
-        paths.iter().map(|path| local::within(&self.place, path)).collect()
-    }
-
-    /// What lies in a directory and holds entries, or is one.
-    fn children(&self, directory: &ImagePath) -> BTreeSet<ImagePath> {
-        let below = self.entries.iter().filter_map(|entry| entry.path.strip_prefix(directory));
-        below.filter_map(|path| path.components().next().and_then(|name| directory.join(name).ok())).collect()
-    }
-}
-
-/// Most places of one component: each is a mount where it is made in a build step.
-const MOST_PLACES: usize = 16;
 
 /// Where the bytes of a component come from.
 #[derive(Serialize, Deserialize)]
@@ -169,8 +105,7 @@ impl FileComponent {
     /// Whether nothing of it is left but directories above its parts, which these bring themselves.
     pub(super) fn is_used_up(&self) -> bool {
         let Some(LocalTree { part, entries, .. }) = self.local() else { return false };
-        let is_above_a_part = |path: &ImagePath| part.without.iter().any(|other| other.starts_with(path));
-        !part.without.is_empty() && entries.iter().all(|entry| entry.kind == LocalKind::Directory && is_above_a_part(&entry.path))
+        !part.without.is_empty() && entries.iter().all(|entry| entry.kind == LocalKind::Directory && part.is_divided_below(&entry.path))
     }
 
     /// Whether it is an archive that may lay something at, above or below this path.

@@ -5,6 +5,7 @@ mod editor;
 mod error;
 mod exclude;
 mod local;
+mod local_tree;
 mod part;
 mod parts;
 mod programs;
@@ -25,7 +26,8 @@ use crate::lock::File;
 use crate::plan::Component;
 use crate::store::Store;
 pub use component::FileComponent;
-use component::{LocalTree, Origin};
+use component::Origin;
+use local_tree::LocalTree;
 use part::Part;
 
 /// The files of an image.

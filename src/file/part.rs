@@ -7,7 +7,7 @@ use crate::image_path::ImagePath;
 /// Most names that the name of a part repeats.
 const NAMED: usize = 3;
 
-/// A part of what a source holds: what lies at or below some paths, but for what lies at or below others.
+/// A part of what a source holds: what lies at or below some paths, but for what lies at or below others. Both are sorted: they may be thousands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Part {
     /// The paths, below the source; the root for all of it.
@@ -31,8 +31,15 @@ impl Part {
 
     /// Whether a path is in it.
     pub fn has(&self, path: &ImagePath) -> bool {
-        let lies_in = |paths: &[ImagePath]| paths.iter().any(|above| path.starts_with(above));
+        let lies_in = |paths: &[ImagePath]| std::iter::once(path.clone()).chain(path.ancestors()).any(|above| paths.binary_search(&above).is_ok());
         lies_in(&self.within) && !lies_in(&self.without)
+    }
+
+    /// Whether something at or below a path is left to other parts.
+    pub fn is_divided_below(&self, path: &ImagePath) -> bool {
+        // What lies below a path follows it in the order of paths.
+        let first = self.without.partition_point(|other| other < path);
+        self.without.get(first).is_some_and(|other| other.starts_with(path))
     }
 
     /// A name for people, of a part of what lies at `target`.
@@ -42,6 +49,34 @@ impl Part {
         match self.within.len().saturating_sub(NAMED) {
             0 => format!("files {}", named.join(", ")),
             more => format!("files {} and {more} more", named.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn path(text: &str) -> ImagePath {
+        ImagePath::parse(text).unwrap()
+    }
+
+    proptest! {
+        /// What the searches in sorted paths find is what a look at each of them finds.
+        #[test]
+        fn sorted_paths_are_searched_as_read(within in vec("[ab-](/[ab-]){0,2}", 0..6), without in vec("[ab-](/[ab-]){0,2}", 0..6), asked in "[ab-](/[ab-]){0,3}") {
+            let sorted = |texts: Vec<String>| {
+                let mut paths: Vec<_> = texts.iter().map(|text| path(text)).collect();
+                paths.sort_unstable();
+                paths
+            };
+            let (part, asked) = (Part { within: sorted(within), without: sorted(without) }, path(&asked));
+            let lies_in = |paths: &[ImagePath]| paths.iter().any(|above| asked.starts_with(above));
+            prop_assert_eq!(part.has(&asked), lies_in(&part.within) && !lies_in(&part.without));
+            prop_assert_eq!(part.is_divided_below(&asked), part.without.iter().any(|other| other.starts_with(&asked)));
+            prop_assert!(Part::whole().has(&asked));
         }
     }
 }

@@ -22,10 +22,10 @@ const ALONE: u64 = 32 << 20;
 const FULL: u64 = 64 << 20;
 
 /// A part, and how many bytes its files have.
-pub type Sized = (Part, u64);
+pub type Weighed = (Part, u64);
 
 /// The parts of a directory that may have layers of their own; none where it is small.
-pub fn parts(entries: &[LocalEntry]) -> Vec<Sized> {
+pub fn parts(entries: &[LocalEntry]) -> Vec<Weighed> {
     let nodes = Nodes::of(entries);
     let root = ImagePath::root();
     let mut found = Vec::new();
@@ -38,10 +38,10 @@ pub fn parts(entries: &[LocalEntry]) -> Vec<Sized> {
 }
 
 /// The largest parts of all items, at most `most`: for each item those that it keeps, in their order.
-pub fn largest(of_items: Vec<Vec<Sized>>, most: usize) -> Vec<Vec<Part>> {
+pub fn largest(of_items: Vec<Vec<Weighed>>, most: usize) -> Vec<Vec<Part>> {
     let mut kept: Vec<Vec<Part>> = of_items.iter().map(|_| Vec::new()).collect();
     let numbered = of_items.into_iter().enumerate().flat_map(|(item, parts)| parts.into_iter().map(move |part| (item, part)));
-    let mut all: Vec<(usize, Sized)> = numbered.collect();
+    let mut all: Vec<(usize, Weighed)> = numbered.collect();
     all.sort_by(|(item, (part, size)), (other, (than, bytes))| (Reverse(size), item, part).cmp(&(Reverse(bytes), other, than)));
     all.truncate(most);
     for (item, (part, _)) in all {
@@ -87,7 +87,7 @@ impl Nodes {
         self.sizes.get(path).copied().unwrap_or_default()
     }
 
-    fn divide(&self, directory: &ImagePath, found: &mut Vec<Sized>) {
+    fn divide(&self, directory: &ImagePath, found: &mut Vec<Weighed>) {
         let children = self.children.get(directory).map(Vec::as_slice).unwrap_or_default();
         let (large, small): (Vec<&ImagePath>, Vec<&ImagePath>) = children.iter().partition(|child| self.size(child) >= ALONE);
         for child in large {
@@ -123,12 +123,12 @@ mod tests {
         LocalEntry { path: ImagePath::parse(path).unwrap(), place: Default::default(), kind }
     }
 
-    fn names(parts: &[Sized]) -> Vec<(String, u64)> {
+    fn names(parts: &[Weighed]) -> Vec<(String, u64)> {
         let target = ImagePath::literal("opt/x");
         parts.iter().map(|(part, size)| (part.name(&target), size / MIB)).collect()
     }
 
-    fn of(files: &[(&str, u64)]) -> Vec<Sized> {
+    fn of(files: &[(&str, u64)]) -> Vec<Weighed> {
         parts(&files.iter().map(|(path, size)| entry(path, Some(size * MIB))).collect::<Vec<_>>())
     }
 
