@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use byoi::assemble::{self, BuildRequest, ConfigLayer, Planned, compose};
+use byoi::description::Description;
 use byoi::error::Error;
 use byoi::progress::Silent;
 use byoi::registry::http::{Http, HttpOptions};
@@ -17,13 +18,14 @@ use crate::base::Base;
 use crate::drawing::Drawing;
 use crate::fetching;
 use crate::gateway::Reference;
+use crate::hashing::Hashing;
 use crate::inputs::Inputs;
 use crate::layout::ImageParts;
 use crate::llb::Graph;
 use crate::locking::Locked;
 use crate::messages::Outcome;
 use crate::options::Target;
-use crate::project::{self, Texts};
+use crate::project::{self, Texts, Transfer};
 use crate::session::Session;
 use crate::{diagnostics, result};
 
@@ -35,13 +37,21 @@ pub async fn run(session: &Session, texts: &Texts) -> Result<Outcome, Error> {
     session.options.check_platform()?;
     let target = session.options.target()?;
     let description = texts.description()?;
-    project::fetch(&session.folder, &session.gateway, &project::local_paths(&description), &session.project()).await?;
+    bring_local_files(session, &description).await?;
     let locked = Locked::find(session, texts).await?;
     warn(session, texts, &locked).await?;
     match target {
         Target::Lock => locked.outcome(session, texts).await,
         Target::Image | Target::Layout => image(session, texts, &locked, target).await,
     }
+}
+
+/// Brings over what planning needs of the folder: files, and of large ones the digests.
+async fn bring_local_files(session: &Session, description: &Description) -> Result<(), Error> {
+    let paths = project::local_paths(description);
+    let mut transfer = Transfer::read(&session.folder, &session.gateway, &paths, &session.project()).await?;
+    transfer.files = Hashing::of(session, description).take(transfer.files, &paths).await?;
+    transfer.bring(&session.gateway).await
 }
 
 async fn warn(session: &Session, texts: &Texts, locked: &Locked) -> Result<(), Error> {
@@ -67,7 +77,7 @@ async fn image(session: &Session, texts: &Texts, locked: &Locked, target: Target
         threads: NonZeroUsize::MIN,
         survey: None,
     };
-    let planned = plan(&request, base.diff_ids.len(), &session.work)?;
+    let planned = plan(&request, base.diff_ids.len(), &session.store())?;
     let inputs = Inputs::find(description, lock, &project)?;
     let mut graph = Graph::of(Some(diagnostics::source_info(&texts.source)));
     fetching::in_batches(session, &inputs, &planned).await?;
@@ -97,11 +107,11 @@ fn configs(request: &BuildRequest<'_>, planned: &Planned, base: &Base) -> (Vec<u
 }
 
 /// Plans with a world of which nothing but the store is used.
-fn plan(request: &BuildRequest<'_>, base_layers: usize, work: &Path) -> Result<Planned, Error> {
+fn plan(request: &BuildRequest<'_>, base_layers: usize, store: &Path) -> Result<Planned, Error> {
     let config = UserConfig::default();
     let http = Http::new(HttpOptions::from(&config))?;
     let registry = Registry::new(http.clone(), Credentials::from_environment(), &config);
-    let store = Store::open(work.join("store"))?;
+    let store = Store::open(store)?;
     let cancelled = AtomicBool::new(false);
     assemble::plan(request, base_layers, &World { http: &http, registry: &registry, store: &store, progress: &Silent, cancelled: &cancelled })
 }

@@ -83,8 +83,7 @@ impl Drawing<'_> {
     pub fn folder(&mut self) -> Option<Edge> {
         let mut paths = project::local_paths(self.description);
         paths.extend(project::base_file(self.description));
-        let options = self.session.vertex("[internal] load local files");
-        (!paths.is_empty()).then(|| self.session.folder.edge(self.graph, &self.session.gateway, &paths, options))
+        (!paths.is_empty()).then(|| self.session.local_files(self.graph, &paths))
     }
 
     /// The vertex of a layer: written by the daemon itself where that gives the same bytes, else a step.

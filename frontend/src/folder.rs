@@ -11,6 +11,9 @@ use crate::llb::proto::Definition;
 use crate::llb::{Edge, Graph, VertexOptions};
 use crate::options::Options;
 
+/// The name of the vertex that brings local files. All graphs of a build name it in one way, so that it is one vertex.
+pub const LOCAL_FILES: &str = "[internal] load local files";
+
 /// The folder.
 #[derive(Debug, Clone)]
 pub enum Folder {

@@ -12,6 +12,7 @@ mod fetching;
 mod folder;
 mod gateway;
 mod grpc;
+mod hashing;
 mod image;
 mod inputs;
 mod layout;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         [step::PACK] => step::pack(),
         [step::MANIFEST, reference] => step::manifest(reference),
         [step::LAYOUT] => step::layout(),
+        [step::DIGESTS, project] => step::digests(Path::new(project)),
         [step::LOCK, description, lock, project] => step::lock(description, lock, Path::new(project)),
         ["image", binary, certificates, destination] => pack(binary, certificates, destination),
         _ => {

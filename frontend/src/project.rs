@@ -16,7 +16,7 @@ use byoi::lock::{self, Lock};
 use byoi::reference::ImageSource;
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::folder::Folder;
+use crate::folder::{Folder, LOCAL_FILES};
 use crate::gateway::{Gateway, Reference};
 use crate::messages::Stat;
 use crate::options::Options;
@@ -121,11 +121,16 @@ pub fn local_paths(description: &Description) -> Vec<&str> {
         FileOrigin::Source(path) => path.to_str(),
         _ => None,
     });
+    files.chain(read_paths(description)).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Those of them whose content decides what is planned: extensions, and the file of the `[conda]` table.
+pub fn read_paths(description: &Description) -> Vec<&str> {
     let extensions = description.extensions.iter().filter_map(|extension| match &extension.origin {
         ExtensionOrigin::Path(path) => path.to_str(),
         _ => None,
     });
-    files.chain(extensions).chain(conda_file(description)).collect::<BTreeSet<_>>().into_iter().collect()
+    extensions.chain(conda_file(description)).collect()
 }
 
 /// The file of the folder that is the base, where it is one; planning needs only its digest, so it is not brought over.
@@ -139,25 +144,67 @@ pub fn base_file(description: &Description) -> Option<&str> {
 /// Brings these paths of the folder into `directory`.
 ///
 /// # Errors
-/// Files that are neither files, directories nor links, a full disk. Paths that are not there are not missed here.
+/// As [`Transfer::read`] and [`Transfer::bring`].
 pub async fn fetch(folder: &Folder, gateway: &Gateway, paths: &[&str], directory: &Path) -> Result<(), Error> {
-    fs::create_dir_all(directory).map_err(FileError::at("create", directory))?;
-    if paths.is_empty() {
-        return Ok(());
+    Transfer::read(folder, gateway, paths, directory).await?.bring(gateway).await
+}
+
+/// What is to be brought over: directories and links are there already.
+pub struct Transfer {
+    /// None where nothing is asked for.
+    reference: Option<Reference>,
+    /// The files that are still to be brought.
+    pub files: Vec<Wanted>,
+}
+
+impl Transfer {
+    /// Makes directories and links below these paths of the folder in `directory`, and lists the files.
+    ///
+    /// # Errors
+    /// What is neither file, directory nor link, a full disk. Paths that are not there are not missed here.
+    pub async fn read(folder: &Folder, gateway: &Gateway, paths: &[&str], directory: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(directory).map_err(FileError::at("create", directory))?;
+        if paths.is_empty() {
+            return Ok(Transfer { reference: None, files: Vec::new() });
+        }
+        let (reference, _) = folder.solve(gateway, paths, LOCAL_FILES).await?;
+        let files = Visit { gateway, reference: &reference, wanted: paths, directory, files: Vec::new() }.walk().await?;
+        Ok(Transfer { reference: Some(reference), files })
     }
-    let (reference, _) = folder.solve(gateway, paths, "[internal] load local files").await?;
-    let files = Visit { gateway, reference: &reference, wanted: paths, directory, files: Vec::new() }.walk().await?;
-    let copies = files.into_iter().map(|file| copy(gateway, &reference, file));
-    let at_once = if gateway.is_old() { 1 } else { AT_ONCE };
-    futures_util::stream::iter(copies).buffer_unordered(at_once).try_collect::<()>().await
+
+    /// Brings the files.
+    ///
+    /// # Errors
+    /// Files that the daemon cannot read, a full disk.
+    pub async fn bring(self, gateway: &Gateway) -> Result<(), Error> {
+        let Some(reference) = &self.reference else { return Ok(()) };
+        let copies = self.files.into_iter().map(|file| copy(gateway, reference, file));
+        let at_once = if gateway.is_old() { 1 } else { AT_ONCE };
+        futures_util::stream::iter(copies).buffer_unordered(at_once).try_collect::<()>().await
+    }
 }
 
 /// A file that is still to be copied.
-struct Wanted {
-    path: String,
+pub struct Wanted {
+    /// Its path in the folder.
+    pub path: String,
+    /// Where it is put.
     place: PathBuf,
     mode: u32,
-    size: u64,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Wanted {
+    /// Makes it with its size and mode, and without content.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn stand_in(&self) -> Result<(), FileError> {
+        let failed = || FileError::at("write", &self.place);
+        let out = OpenOptions::new().write(true).create_new(true).open(&self.place).map_err(failed())?;
+        out.set_len(self.size).and_then(|()| out.set_permissions(Permissions::from_mode(self.mode))).map_err(failed())
+    }
 }
 
 struct Visit<'a> {

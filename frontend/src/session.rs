@@ -7,7 +7,7 @@ use byoi::error::{Error, FileError, Problem};
 use byoi::reference::Reference;
 use byoi::user_config::UserConfig;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, LOCAL_FILES};
 use crate::gateway::{Gateway, target_platform};
 use crate::llb::proto::Definition;
 use crate::llb::{Edge, Graph, Mounted, VertexOptions};
@@ -61,6 +61,11 @@ impl Session {
         self.work.join("project")
     }
 
+    /// Where the library keeps what it knows.
+    pub fn store(&self) -> PathBuf {
+        self.work.join("store")
+    }
+
     /// What a step with network may know of the client: accounts of registries, and the user's configuration. Steps ask for secrets that the client
     /// may have; a configuration that is a build argument is none.
     pub fn secrets(&self, graph: &mut Graph) -> Vec<Mounted> {
@@ -74,6 +79,11 @@ impl Session {
             None => Mounted::Secret { id: CONFIG.to_owned(), at: step::CONFIG.to_owned() },
         };
         vec![accounts, config]
+    }
+
+    /// The vertex of local files. Without a cache too it is made once in a build.
+    pub fn local_files(&self, graph: &mut Graph, paths: &[&str]) -> Edge {
+        self.folder.edge(graph, &self.gateway, paths, VertexOptions::named(LOCAL_FILES))
     }
 
     /// Options of a vertex with this name.

@@ -121,7 +121,21 @@ pub fn scan(source: &Path, part: &Part, exclude: &Exclude, store: &Store, cancel
     }
     found.retain(|found| part.has(&found.path));
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    hash(source, found, store, cancelled)
+    let sees = |path: &ImagePath| part.has(path) && !exclude.leaves_out(path);
+    hash(source, found, sees, store, cancelled)
+}
+
+/// Size in bytes and digest of each regular file below a place, for [`remember`] where the files are not.
+///
+/// # Errors
+/// As [`scan`].
+pub fn digests_below(place: &Path, store: &Store) -> Result<BTreeMap<ImagePath, (u64, Digest)>, Error> {
+    let entries = scan(place, &Part::whole(), &Exclude::default(), store, &AtomicBool::new(false))?;
+    let file = |entry: LocalEntry| match entry.kind {
+        LocalKind::File { size, digest, .. } => Some((entry.path, (size, digest))),
+        _ => None,
+    };
+    Ok(entries.into_iter().filter_map(file).collect())
 }
 
 /// Where a path below the source lies.
@@ -165,16 +179,42 @@ fn walk(place: &Path, path: ImagePath, exclude: &Exclude, found: &mut Vec<Found>
 
 type Remembered = BTreeMap<ImagePath, (Stamp, Digest)>;
 
-fn hash(source: &Path, found: Vec<Found>, store: &Store, cancelled: &AtomicBool) -> Result<Vec<LocalEntry>, Error> {
-    let key = Digest::of(source.as_os_str().as_bytes());
+fn record_key(source: &Path) -> Digest {
+    Digest::of(source.as_os_str().as_bytes())
+}
+
+/// Remembers digests of files below a source that were hashed elsewhere, for the next scan. As long as the file system says the same of the
+/// files, it does not look at their content.
+///
+/// # Errors
+/// Files that are not there, a store that cannot be written.
+pub fn remember(source: &Path, digests: &BTreeMap<ImagePath, Digest>, store: &Store) -> Result<(), Error> {
+    let stamp = |path: &ImagePath| {
+        let place = within(source, path);
+        fs::symlink_metadata(&place).map(|metadata| Stamp::of(&metadata)).map_err(FileError::at("read", place))
+    };
+    let remembered = digests.iter().map(|(path, digest)| Ok((path.clone(), (stamp(path)?, *digest)))).collect::<Result<Remembered, FileError>>()?;
+    Ok(store.put_record(RECORD, &record_key(source), &remembered)?)
+}
+
+/// Entries of what was found. What `sees` does not concern, other scans of the same source remember.
+fn hash(
+    source: &Path,
+    found: Vec<Found>,
+    sees: impl Fn(&ImagePath) -> bool,
+    store: &Store,
+    cancelled: &AtomicBool,
+) -> Result<Vec<LocalEntry>, Error> {
+    let key = record_key(source);
     let remembered: Remembered = store.record(RECORD, &key).unwrap_or_default();
     let digests = digests(&found, &remembered, cancelled)?;
-    let mut settled = Remembered::new();
+    let mut settled: Remembered = remembered.iter().filter(|(path, _)| !sees(path)).map(|(path, known)| (path.clone(), *known)).collect();
     let mut entries = Vec::with_capacity(found.len());
     for (Found { path, place, metadata, stamp }, digest) in found.into_iter().zip(digests) {
         let kind = match digest {
             Some(digest) => {
-                if let Some(stamp) = stamp {
+                let known = remembered.get(&path).map(|(stamp, _)| *stamp).filter(|known| *known == Stamp::of(&metadata));
+                if let Some(stamp) = stamp.or(known) {
                     settled.insert(path.clone(), (stamp, digest));
                 }
                 LocalKind::File { size: metadata.len(), digest, executable: metadata.mode() & 0o100 != 0, stamp }
@@ -349,6 +389,34 @@ mod tests {
         old.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
         assert_eq!(scanned(&tree, &store).0, Digest::of("other"));
         assert!(read(&file, first, None).is_err());
+    }
+
+    #[test]
+    fn what_was_hashed_elsewhere_is_taken_until_the_file_changes() {
+        let (directory, store) = scene();
+        let (tree, file) = (directory.path().join("d/tree"), directory.path().join("d/tree/a/x"));
+        let elsewhere = BTreeMap::from([(ImagePath::literal("a/x"), Digest::of("elsewhere"))]);
+        remember(&tree, &elsewhere, &store).unwrap();
+        for _ in 0..2 {
+            assert_eq!(scanned(&tree, &store).0, Digest::of("elsewhere"));
+        }
+        fs::write(&file, "longer").unwrap();
+        assert_eq!(scanned(&tree, &store).0, Digest::of("longer"));
+    }
+
+    #[test]
+    fn a_scan_of_less_forgets_nothing_of_the_rest() {
+        let (directory, store) = scene();
+        let tree = directory.path().join("d/tree");
+        let elsewhere = ["a/x", "a-b", "gone"].map(|path| (ImagePath::literal(path), Digest::of("elsewhere")));
+        fs::write(tree.join("gone"), "").unwrap();
+        remember(&tree, &BTreeMap::from(elsewhere), &store).unwrap();
+        fs::remove_file(tree.join("gone")).unwrap();
+        let less = Exclude::new(&["a".to_owned()]).unwrap();
+        scan(&tree, &Part::whole(), &less, &store, &AtomicBool::new(false)).unwrap();
+        assert_eq!(digests_below(&tree, &store).unwrap().into_values().map(|(_, digest)| digest).collect::<Vec<_>>(), [Digest::of("elsewhere"); 2]);
+        let remembered: Remembered = store.record(RECORD, &record_key(&tree)).unwrap();
+        assert_eq!(remembered.keys().map(ImagePath::to_string).collect::<Vec<_>>(), ["a/x", "a-b"]);
     }
 
     #[test]

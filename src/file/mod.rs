@@ -13,6 +13,7 @@ mod remote;
 
 pub use editor::editor_version;
 pub use error::FileProblem;
+pub use local::{digests_below, place, remember};
 pub use programs::demand_programs;
 pub use remote::{fetch, lock_all};
 

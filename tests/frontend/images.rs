@@ -70,7 +70,7 @@ fn docker_26_with_containerds_store_makes_the_same_config() {
 }
 
 /// An archive with one file, which has this time.
-fn archive(time: u64) -> Vec<u8> {
+pub fn archive(time: u64) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o644);

@@ -7,6 +7,7 @@ mod contexts;
 mod examples;
 mod images;
 mod layouts;
+mod local_files;
 mod locks;
 
 use std::fs;

@@ -1,6 +1,7 @@
 //! What runs inside build steps. Layers are laid and packed without network; locks, and manifests of bases, are looked up with it. All find
 //! what they need at fixed places.
 
+mod digests;
 mod layers;
 mod layout;
 mod locking;
@@ -14,6 +15,7 @@ use byoi::registry::http::{Http, HttpOptions};
 use byoi::registry::{Credentials, Registry};
 use byoi::user_config::UserConfig;
 
+pub use digests::digests;
 pub use layers::{lay, pack};
 pub use layout::{layout, manifest};
 pub use locking::lock;
@@ -28,6 +30,8 @@ pub const LAYOUT: &str = "layout";
 pub const MANIFEST: &str = "manifest";
 /// The first argument for a step that locks.
 pub const LOCK: &str = "lock";
+/// The first argument for a step that hashes local files.
+pub const DIGESTS: &str = "digests";
 
 /// Where a step's result goes.
 pub const OUT: &str = "/out";
@@ -45,6 +49,8 @@ pub const BASE: &str = "/base";
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The name of a packed layer's digests, beside its blob.
 pub const PACKED_FILE: &str = "layer.json";
+/// The name of the digests of local files.
+pub const DIGESTS_FILE: &str = "digests.json";
 /// Where temporary files go: a directory that is thrown away.
 pub const TEMPORARY: &str = "/tmp";
 /// Where the description is mounted.

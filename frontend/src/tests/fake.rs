@@ -78,6 +78,8 @@ pub struct Fake {
     pub made_lock: Option<String>,
     /// Why it makes none.
     pub lock_failure: Option<Vec<u8>>,
+    /// What the step that hashes local files makes; else what it should make.
+    pub digests: Option<Vec<u8>>,
     /// Images: digest and config by reference.
     pub images: BTreeMap<String, (String, Vec<u8>)>,
     /// Capabilities beyond the old ones.
@@ -303,6 +305,7 @@ impl Fake {
     fn read_file(&self, asked: &ReadFile, solved: &BTreeMap<String, bool>) -> Result<Vec<u8>, (i64, String)> {
         let path = asked.path.trim_start_matches('/');
         let made = match path {
+            crate::step::DIGESTS_FILE => return Ok(self.digests.clone().unwrap_or_else(|| self.hashed())),
             crate::failure::FILE => self.lock_failure.clone(),
             _ => self.made_lock.as_ref().map(|text| text.clone().into_bytes()),
         };
@@ -312,6 +315,11 @@ impl Fake {
         let from = (range.offset as usize).min(data.len());
         let to = data.len().min(from + range.length as usize);
         Ok(data[from..to].to_vec())
+    }
+
+    fn hashed(&self) -> Vec<u8> {
+        let known = self.files.iter().map(|(path, data)| (path, (data.len(), byoi::digest::Digest::of(data))));
+        byoi::json::canonical_of(&known.collect::<BTreeMap<_, _>>())
     }
 
     fn list(&self, directory: &str) -> Vec<Stat> {

@@ -3,6 +3,7 @@
 mod answers;
 mod fake;
 mod graphs;
+mod hashing;
 mod locks;
 mod places;
 
