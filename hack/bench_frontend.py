@@ -116,7 +116,7 @@ for round_ in range(rounds):
                 if texts is not None:
                     first.append(texts - seen)
                 # The first of the last graph, whatever of it is cached.
-                later = [at for name, at in started.items() if name.startswith(("[internal] recipe", "write ", "base "))]
+                later = [at for name, at in started.items() if name.startswith(("fetch ", "write "))]
                 if later:
                     graph.append(min(later) - seen)
 

@@ -143,7 +143,30 @@ fn request(reference: String, mode: Option<&str>) -> ResolveImageConfig {
     }
 }
 
+/// The name of the base's vertex.
+pub fn vertex_name(description: &Description) -> String {
+    format!("base {}", description.base_requirement)
+}
+
 impl Base {
+    /// Looks up the base that the lock names, before it is known whether the lock is current; none where that decides which base it is. What goes wrong
+    /// goes wrong again where the base is used.
+    pub async fn early(description: &Description, lock: Option<&Lock>, session: &Session) -> Option<Self> {
+        let lock = lock.filter(|lock| lock.base.requirement == description.base_requirement)?;
+        let is_itself = matches!(Replacement::find(description, &session.options), Ok(None));
+        if is_itself { Self::resolve(description, lock, None, session).await.ok() } else { None }
+    }
+
+    /// Has the daemon fetch it.
+    pub async fn fetch(&self, description: &Description, session: &Session) {
+        let mut graph = Graph::default();
+        let name = vertex_name(description);
+        if let Some(edge) = self.edge(&mut graph, VertexOptions::named(&name)) {
+            // What goes wrong goes wrong again where the base is used.
+            let _ = session.gateway.solve(&graph, &edge, true, &[], &name).await;
+        }
+    }
+
     /// Looks up the locked base.
     ///
     /// # Errors

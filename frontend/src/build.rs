@@ -37,13 +37,40 @@ pub async fn run(session: &Session, texts: &Texts) -> Result<Outcome, Error> {
     session.options.check_platform()?;
     let target = session.options.target()?;
     let description = texts.description()?;
-    bring_local_files(session, &description).await?;
+    let base = match target {
+        Target::Lock => None,
+        Target::Image | Target::Layout => Base::early(&description, texts.lock()?.as_ref(), session).await,
+    };
+    let fetched = base.as_ref().filter(|_| target == Target::Image && !session.can_merge());
+    let rest = whole(session, texts, &description, target, base.clone());
+    match fetched {
+        // All of the image is laid over it, and it is mostly the largest of what is fetched.
+        Some(base) => alongside(base.fetch(&description, session), rest).await,
+        None => rest.await,
+    }
+}
+
+/// Does something, and beside it what it does not wait for.
+async fn alongside<T>(beside: impl Future<Output = ()>, main: impl Future<Output = T>) -> T {
+    let beside = async {
+        beside.await;
+        std::future::pending().await
+    };
+    tokio::select! { biased; never = beside => never, outcome = main => outcome }
+}
+
+async fn whole(session: &Session, texts: &Texts, description: &Description, target: Target, early: Option<Base>) -> Result<Outcome, Error> {
+    bring_local_files(session, description).await?;
     let locked = Locked::find(session, texts).await?;
     warn(session, texts, &locked).await?;
-    match target {
-        Target::Lock => locked.outcome(session, texts).await,
-        Target::Image | Target::Layout => image(session, texts, &locked, target).await,
+    if target == Target::Lock {
+        return locked.outcome(session, texts).await;
     }
+    let base = match early.filter(|_| !locked.made) {
+        Some(base) => base,
+        None => Base::resolve(&locked.description, &locked.lock, locked.replacement.as_ref(), session).await?,
+    };
+    image(session, texts, &locked, &base, target).await
 }
 
 /// Brings over what planning needs of the folder: files, and of large ones the digests.
@@ -62,9 +89,8 @@ async fn warn(session: &Session, texts: &Texts, locked: &Locked) -> Result<(), E
 }
 
 /// The image, or its layout.
-async fn image(session: &Session, texts: &Texts, locked: &Locked, target: Target) -> Result<Outcome, Error> {
-    let Locked { description, lock, replacement, .. } = locked;
-    let base = Base::resolve(description, lock, replacement.as_ref(), session).await?;
+async fn image(session: &Session, texts: &Texts, locked: &Locked, base: &Base, target: Target) -> Result<Outcome, Error> {
+    let Locked { description, lock, .. } = locked;
     let project = session.project();
     let request = BuildRequest {
         description,
@@ -85,14 +111,16 @@ async fn image(session: &Session, texts: &Texts, locked: &Locked, target: Target
     let name = format!("build {}", texts.source.name);
     let caches = session.options.cache_imports();
     if target == Target::Layout {
-        let parts = ImageParts::of(&request, &planned, &base);
-        let head = drawing.layout(&base, &parts)?;
+        let parts = ImageParts::of(&request, &planned, base);
+        let head = drawing.layout(base, &parts)?;
         let Reference(id) = session.gateway.solve(&graph, &head, false, &caches, &name).await?;
         return Ok(result::of_directory(id));
     }
-    let head = drawing.image(&base)?;
-    let Reference(id) = session.gateway.solve(&graph, &head, false, &caches, &name).await?;
-    let (config, base_config) = configs(&request, &planned, &base);
+    let head = drawing.image(base)?;
+    // Where the base is being fetched already the daemon has to hear of its use before that ends with the frontend.
+    let evaluate = !session.can_merge();
+    let Reference(id) = session.gateway.solve(&graph, &head, evaluate, &caches, &name).await?;
+    let (config, base_config) = configs(&request, &planned, base);
     Ok(result::of_image(id, config, base_config, session.options.multi_platform()))
 }
 

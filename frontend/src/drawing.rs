@@ -8,10 +8,10 @@ use byoi::error::{Error, Problem};
 use byoi::layer::Node;
 use byoi::plan::{self, PlannedLayer};
 
-use crate::base::Base;
+use crate::base::{self, Base};
 use crate::inputs::Inputs;
 use crate::llb::proto::Range;
-use crate::llb::{Edge, Exec, Graph, Mounted, Network, VertexOptions};
+use crate::llb::{CONTENT_SWITCH, Edge, Exec, Graph, Mounted, VertexOptions};
 use crate::project;
 use crate::session::{BINARY, Session};
 use crate::{diagnostics, step, written};
@@ -39,44 +39,41 @@ impl Drawing<'_> {
         let folder = self.folder();
         let worker = self.session.gateway.worker.clone();
         let range = Some(diagnostics::range(&self.description.source, &self.description.base.span));
-        let options = VertexOptions { range, ..VertexOptions::named(format!("base {}", self.description.base_requirement)) };
+        let options = VertexOptions { range, ..VertexOptions::named(base::vertex_name(self.description)) };
         let mut below = base.edge(self.graph, options);
-        let mut layers = Vec::new();
-        let planned = self.planned;
+        let mut apart = Vec::new();
+        let (planned, merge) = (self.planned, self.session.can_merge());
         for layer in &planned.plan.layers {
-            match removed(layer, planned)? {
-                Some(paths) => {
-                    // Deletions stand lowest; they are made over the base.
-                    let Some(base) = &below else { return Err(Error::input(Problem::new("there is no base from which something could be removed"))) };
-                    let options = VertexOptions { range: self.range(layer), ..self.session.vertex(format!("remove {}", person_name(layer))) };
-                    below = Some(self.graph.remove(base, &paths, &worker, options));
-                }
-                None => layers.push((layer, self.layer(layer, folder.as_ref())?)),
+            if let Some(paths) = removed(layer, planned)? {
+                // Deletions stand lowest; they are made over the base.
+                let Some(base) = &below else { return Err(Error::input(Problem::new("there is no base from which something could be removed"))) };
+                let options = VertexOptions { range: self.range(layer), ..self.session.vertex(format!("remove {}", person_name(layer))) };
+                below = Some(self.graph.remove(base, &paths, &worker, options));
+            } else if merge {
+                apart.push(self.layer(layer, folder.as_ref())?);
+            } else {
+                below = Some(self.over(below, layer, folder.as_ref())?);
             }
         }
-        self.joined(below, layers)
+        let all: Vec<Edge> = below.into_iter().chain(apart).collect();
+        match all.as_slice() {
+            [] => Err(Error::input(Problem::new("the image has no layers"))),
+            [one] => Ok(one.clone()),
+            _ => Ok(self.graph.merge(&all, &worker, VertexOptions::named("put the layers together"))),
+        }
     }
 
-    /// Layers over what lies below: merged, where the daemon can; else copied one over the other, which gives the same bytes.
-    fn joined(&mut self, below: Option<Edge>, layers: Vec<(&PlannedLayer, Edge)>) -> Result<Edge, Error> {
-        let worker = self.session.gateway.worker.clone();
-        if self.session.gateway.can_solve("mergeop") {
-            let all: Vec<Edge> = below.into_iter().chain(layers.into_iter().map(|(_, edge)| edge)).collect();
-            return match all.as_slice() {
-                [] => Err(Error::input(Problem::new("the image has no layers"))),
-                [one] => Ok(one.clone()),
-                _ => Ok(self.graph.merge(&all, &worker, VertexOptions::named("put the layers together"))),
-            };
+    /// A layer over what lies below it, for a daemon that merges none. It is copied there, so that its step is not run again when something below
+    /// it changes. An environment, the most of what an image gets and the least of what changes, is laid there at once.
+    fn over(&mut self, below: Option<Edge>, layer: &PlannedLayer, folder: Option<&Edge>) -> Result<Edge, Error> {
+        let Some(below) = below else { return self.layer(layer, folder) };
+        // Without the switch daemons that look at what is written to would hash all of it; those before 0.13 do not look.
+        if is_environment(layer) {
+            return self.step(layer, folder, step::LAYER, person_name(layer), Some(below));
         }
-        let mut head = below;
-        for (layer, edge) in layers {
-            let options = VertexOptions::named(format!("lay {}", person_name(layer)));
-            head = Some(match head {
-                None => edge,
-                Some(head) => self.graph.copy_onto(&head, &edge, &layer.key.hex(), &worker, options),
-            });
-        }
-        head.ok_or_else(|| Error::input(Problem::new("the image has no layers")))
+        let edge = self.layer(layer, folder)?;
+        let options = VertexOptions::named(format!("lay {}", person_name(layer)));
+        Ok(self.graph.copy_onto(&below, &edge, &layer.key.hex(), &self.session.gateway.worker, options))
     }
 
     /// The local files that steps read.
@@ -92,29 +89,33 @@ impl Drawing<'_> {
             let options = VertexOptions { range: self.range(layer), ..self.session.vertex(format!("write {}", person_name(layer))) };
             return Ok(self.graph.written(&entries, &self.session.gateway.worker, options));
         }
-        self.step(layer, folder, step::LAYER, person_name(layer))
+        self.step(layer, folder, step::LAYER, person_name(layer), None)
     }
 
-    /// The step that makes a layer in the way of `task`.
+    /// The step that makes a layer in the way of `task`, by itself or over what lies below it.
     ///
     /// # Errors
     /// A layer that needs something of this machine.
-    pub fn step(&mut self, layer: &PlannedLayer, folder: Option<&Edge>, task: &str, name: String) -> Result<Edge, Error> {
+    pub fn step(&mut self, layer: &PlannedLayer, folder: Option<&Edge>, task: &str, name: String, over: Option<Edge>) -> Result<Edge, Error> {
         let worker = self.session.gateway.worker.clone();
         let tool = self.session.tool.edge(self.graph)?;
-        let recipe = Recipe::of(layer, &self.planned.plan.directories)?.to_bytes();
-        let recipe_name = format!("[internal] recipe: {}", person_name(layer));
-        let recipe = self.graph.file(&format!("/{}", step::RECIPE_FILE), recipe, &worker, self.session.vertex(recipe_name));
-        let mut mounts = vec![
-            Mounted::Input { edge: recipe, selector: String::new(), at: step::RECIPE.to_owned() },
-            Mounted::Scratch { at: step::TEMPORARY.to_owned() },
-        ];
+        let (mut env, mut mounts) = (step::environment(), vec![Mounted::Scratch { at: step::TEMPORARY.to_owned() }]);
+        // A vertex more costs a daemon dozens of writes that it waits for.
+        match Recipe::of(layer, &self.planned.plan.directories)?.to_text() {
+            short if short.len() <= step::LONGEST_VARIABLE => env.push(format!("{}={short}", step::RECIPE_VARIABLE)),
+            long => {
+                let options = self.session.vertex(format!("[internal] recipe: {}", person_name(layer)));
+                let edge = self.graph.file(&format!("/{}", step::RECIPE_FILE), long.into_bytes(), &worker, options);
+                mounts.push(Mounted::Input { edge, selector: String::new(), at: step::RECIPE.to_owned() });
+            }
+        }
         for digest in &layer.inputs() {
             mounts.push(self.inputs.mount(digest, self.graph, folder, self.session)?);
         }
         mounts.extend(self.local_mounts(layer, folder)?);
-        let args = vec![BINARY.to_owned(), task.to_owned()];
-        let exec = Exec { args, env: step::environment(), out: step::OUT.to_owned(), mounts, network: Network::None, hosts: Vec::new() };
+        let args = [BINARY, task].into_iter().chain(over.is_some().then_some(step::OVER)).map(str::to_owned).collect();
+        let content_switch = self.session.gateway.can_solve(CONTENT_SWITCH);
+        let exec = Exec { args, env, out: step::OUT.to_owned(), over, content_switch, mounts, ..Exec::default() };
         let options = VertexOptions { range: self.range(layer), ..self.session.vertex(name) };
         Ok(self.graph.exec(&tool, exec, &worker, options))
     }
@@ -151,6 +152,13 @@ impl Drawing<'_> {
 /// A layer's name without what only its history needs.
 pub fn person_name(layer: &PlannedLayer) -> String {
     layer.name.strip_prefix("byoi: ").unwrap_or(&layer.name).to_owned()
+}
+
+/// Whether a layer holds conda packages and nothing else.
+fn is_environment(layer: &PlannedLayer) -> bool {
+    const KINDS: [&str; 2] = ["conda-package", "conda-record"];
+    let is_conda = |recipe: &serde_json::Value| KINDS.iter().any(|kind| recipe.get(kind).is_some());
+    !layer.components.is_empty() && layer.components.iter().all(|component| component.recipe().as_ref().is_some_and(is_conda))
 }
 
 /// The paths of a layer that only deletes; none for others.

@@ -10,7 +10,7 @@ use byoi::error::{Error, Problem};
 use byoi::image_path::ImagePath;
 use byoi::store::Store;
 
-use crate::llb::{Edge, Exec, Graph, Mounted, Network};
+use crate::llb::{Edge, Exec, Graph, Mounted};
 use crate::project::{self, Wanted};
 use crate::session::{BINARY, Session};
 use crate::status::{CallFailed, code};
@@ -102,7 +102,7 @@ impl<'a> Hashing<'a> {
             mounts.push(Mounted::Input { edge: files.clone(), selector, at: at.display().to_string() });
         }
         let args = vec![BINARY.to_owned(), step::DIGESTS.to_owned(), project.display().to_string()];
-        let exec = Exec { args, env: step::environment(), out: step::OUT.to_owned(), mounts, network: Network::None, hosts: Vec::new() };
+        let exec = Exec { args, env: step::environment(), out: step::OUT.to_owned(), mounts, ..Exec::default() };
         Ok(graph.exec(&tool, exec, &session.gateway.worker, session.vertex(name)))
     }
 }

@@ -91,7 +91,7 @@ impl Inputs {
             }
             Place::Url(url) => {
                 let edge = self.source(digest, url, graph, session)?;
-                Ok(Mounted::Input { edge, selector: String::new(), at: step::input_directory(digest) })
+                Ok(Mounted::Pinned { edge, at: step::input_directory(digest) })
             }
         }
     }

@@ -77,7 +77,7 @@ impl Drawing<'_> {
         mounts.extend(self.base_manifest(base)?.map(|edge| whole(edge, step::BASE.to_owned())));
         let planned = self.planned;
         for (index, layer) in planned.plan.layers.iter().enumerate() {
-            let edge = self.step(layer, folder.as_ref(), step::PACK, format!("pack {}", person_name(layer)))?;
+            let edge = self.step(layer, folder.as_ref(), step::PACK, format!("pack {}", person_name(layer)), None)?;
             mounts.push(whole(edge, step::packed_directory(index)));
         }
         let options = self.session.vertex("assemble the OCI layout");
@@ -106,7 +106,7 @@ impl Drawing<'_> {
         let tool = self.session.tool.edge(self.graph)?;
         let args = [BINARY, task].into_iter().chain(word).map(str::to_owned).collect();
         let hosts = if network == Network::None { Vec::new() } else { self.session.options.hosts() };
-        let exec = Exec { args, env: step::environment(), out: step::OUT.to_owned(), mounts, network, hosts };
+        let exec = Exec { args, env: step::environment(), out: step::OUT.to_owned(), mounts, network, hosts, ..Exec::default() };
         Ok(self.graph.exec(&tool, exec, &worker, options))
     }
 }

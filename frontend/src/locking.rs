@@ -198,6 +198,7 @@ fn vertex(session: &Session, texts: &Texts, description: &Description, ignore_ca
         mounts,
         network: session.options.network(),
         hosts: session.options.hosts(),
+        ..Exec::default()
     };
     let base = Some(crate::diagnostics::range(&description.source, &description.base.span));
     let what = if texts.lock.is_some() { "is stale" } else { "is not there" };

@@ -54,7 +54,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         [] => serve(),
-        [step::LAYER] => step::lay(),
+        [step::LAYER] => step::lay(false),
+        [step::LAYER, step::OVER] => step::lay(true),
         [step::PACK] => step::pack(),
         [step::MANIFEST, reference] => step::manifest(reference),
         [step::LAYOUT] => step::layout(),

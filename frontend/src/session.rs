@@ -56,6 +56,11 @@ impl Session {
         Ok(Session { gateway, options, config, folder, tool, work })
     }
 
+    /// Whether the daemon can put layers together as they are; else each is copied over the one below.
+    pub fn can_merge(&self) -> bool {
+        self.gateway.can_solve("mergeop")
+    }
+
     /// Where local files are put.
     pub fn project(&self) -> PathBuf {
         self.work.join("project")

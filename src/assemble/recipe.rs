@@ -61,12 +61,12 @@ impl Recipe {
         Ok(Recipe { key, name: layer.name.clone(), components, directories })
     }
 
-    /// The bytes in which it travels: canonical JSON.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        json::canonical_of(self)
+    /// The text as which it travels: canonical JSON, in UTF-8 like all JSON.
+    pub fn to_text(&self) -> String {
+        String::from_utf8_lossy(&json::canonical_of(self)).into_owned()
     }
 
-    /// Reads what [`Recipe::to_bytes`] wrote.
+    /// Reads what [`Recipe::to_text`] wrote.
     ///
     /// # Errors
     /// Bytes that are no recipe.
@@ -150,8 +150,8 @@ mod tests {
             out
         };
         let before = tar(&plan.layers[0], &plan.directories);
-        let bytes = Recipe::of(&plan.layers[0], &plan.directories).unwrap().to_bytes();
-        let recipe = Recipe::read(&bytes).unwrap();
+        let text = Recipe::of(&plan.layers[0], &plan.directories).unwrap().to_text();
+        let recipe = Recipe::read(text.as_bytes()).unwrap();
         let (layer, directories) = recipe.restore(&store).unwrap();
         assert!(tar(&layer, &directories) == before);
         fs::write(project.join("tree/sub/file"), "other").unwrap();

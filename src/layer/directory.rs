@@ -20,12 +20,13 @@ const PIECE: usize = 128 << 10;
 /// Mode of a file or directory while it is being written.
 const PRIVATE: u32 = 0o700;
 
-/// Lays `tree` below `root`, an empty directory that nobody else writes to: modes, owners, times, hard links and capabilities are exactly the
-/// tree's, whatever the umask. Needs the right to change owners; `root` itself stays as it is.
+/// Lays `tree` below `root`, a directory that nobody else writes to: modes, owners, times, hard links and capabilities are exactly the
+/// tree's, whatever the umask. Directories that are there stay and become the tree's; files and links that are there make way. Needs the right to
+/// change owners; `root` itself stays as it is.
 ///
 /// # Errors
 /// When the tree cannot be a layer (see [`Tree::walk`]) or holds deletions, a content cannot be read or has not its size, or the file system
-/// refuses something.
+/// refuses something, as a directory in a file's place and the other way round.
 pub fn write_directory(tree: &Tree, root: &Path) -> Result<(), LayerError> {
     let mut piece = vec![0; PIECE];
     let mut directories = Vec::new();
@@ -33,12 +34,12 @@ pub fn write_directory(tree: &Tree, root: &Path) -> Result<(), LayerError> {
         let place = below(root, step.path);
         let failed = |cause| LayerError::Place { path: step.path.clone(), cause };
         if let Some(first) = step.link_to {
-            fs::hard_link(below(root, first), &place).map_err(failed)?;
+            making_way(&place, || fs::hard_link(below(root, first), &place)).map_err(failed)?;
             continue;
         }
         match &step.entry.node {
             Node::Directory => {
-                fs::DirBuilder::new().mode(PRIVATE).create(&place).map_err(failed)?;
+                make_directory(&place).map_err(failed)?;
                 directories.push((step.path, step.entry));
             }
             Node::File(content) => {
@@ -46,7 +47,7 @@ pub fn write_directory(tree: &Tree, root: &Path) -> Result<(), LayerError> {
                 finish(&place, step.entry).map_err(failed)?;
             }
             Node::Symlink(target) => {
-                symlink(OsStr::from_bytes(target), &place).map_err(failed)?;
+                making_way(&place, || symlink(OsStr::from_bytes(target), &place)).map_err(failed)?;
                 finish(&place, step.entry).map_err(failed)?;
             }
             Node::Whiteout => return Err(LayerError::Entry { path: step.path.clone(), reason: "a directory holds no deletions" }),
@@ -65,9 +66,25 @@ fn below(root: &Path, path: &ImagePath) -> PathBuf {
     root.join(OsStr::from_bytes(path.as_bytes()))
 }
 
+/// Makes a directory, unless there is one.
+fn make_directory(place: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(PRIVATE).create(place) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && place.symlink_metadata()?.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
+/// Makes something that is no directory, in the place of what may be there.
+fn making_way<T>(place: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(place).and_then(|()| make()),
+        made => made,
+    }
+}
+
 fn write_file(path: &ImagePath, place: &Path, content: &Content, piece: &mut [u8]) -> Result<(), LayerError> {
-    let open = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(place);
-    let mut file: File = open.map_err(|cause| LayerError::Place { path: path.clone(), cause })?;
+    let open = || OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(place);
+    let mut file: File = making_way(place, open).map_err(|cause| LayerError::Place { path: path.clone(), cause })?;
     copy_exactly(path, content, piece, &mut file)
 }
 
@@ -142,12 +159,36 @@ mod tests {
     }
 
     #[test]
-    fn deletions_and_what_is_there_already_are_refused() {
+    fn deletions_are_refused() {
         let root = tempfile::tempdir().unwrap();
         let tree: Tree = [(ImagePath::literal("a"), Entry::whiteout())].into_iter().collect();
         assert!(write_directory(&tree, root.path()).unwrap_err().to_string().contains("no deletions"));
-        let tree: Tree = [(ImagePath::literal("a"), Entry::file(Content::inline(*b"x"), 0o644, 0, 0, 0))].into_iter().collect();
-        symlink("/etc/passwd", root.path().join("a")).unwrap();
-        assert!(write_directory(&tree, root.path()).unwrap_err().to_string().contains("cannot write `/a`"));
+    }
+
+    #[test]
+    fn what_is_there_makes_way_as_it_does_for_a_layer() {
+        let root = tempfile::tempdir().unwrap();
+        let (at, elsewhere) = (|name: &str| root.path().join(name), tempfile::NamedTempFile::new().unwrap());
+        fs::create_dir_all(at("kept/old")).unwrap();
+        fs::write(at("kept/file"), "old").unwrap();
+        symlink(elsewhere.path(), at("link")).unwrap();
+        let file = |path, text: &'static [u8]| (ImagePath::literal(path), Entry::file(Content::inline(text), 0o640, 1, 2, 3));
+        let directory = |path| (ImagePath::literal(path), Entry::directory(0o750, 1, 2, 3));
+        let tree: Tree = [directory("kept"), file("kept/file", b"new"), file("link", b"new")].into_iter().collect();
+        write_directory(&tree, root.path()).unwrap();
+        assert_eq!((fs::read(at("kept/file")).unwrap(), fs::read(at("link")).unwrap()), (b"new".to_vec(), b"new".to_vec()));
+        assert!(at("kept/old").is_dir() && !at("link").is_symlink() && fs::read(elsewhere.path()).unwrap().is_empty());
+        let kept = at("kept").metadata().unwrap();
+        assert_eq!((kept.mode() & 0o7777, kept.uid(), kept.gid(), kept.mtime()), (0o750, 1, 2, 3));
+
+        // No layer puts a directory into the place of something else, nor something else into that of a directory.
+        for entry in [directory("link"), file("kept", b"")] {
+            let error = write_directory(&[entry].into_iter().collect(), root.path()).unwrap_err().to_string();
+            assert!(error.starts_with("cannot write `/"), "{error}");
+        }
+        symlink("kept", at("way")).unwrap();
+        let through: Tree = [directory("way"), file("way/file", b"through")].into_iter().collect();
+        assert!(write_directory(&through, root.path()).is_err(), "a link is no directory");
+        assert_eq!(fs::read(at("kept/file")).unwrap(), b"new");
     }
 }

@@ -45,11 +45,10 @@ impl World {
 fn docker_26_makes_the_same_environment() {
     let world = World::new();
     let place = world.project(&Base::micromamba(), "micromamba", "packages = [\"sagemaker-code-editor\", \"scrapy\"]\n");
-    let ours = place.build::<&str>(&[]);
     let packages = std::fs::read_to_string(place.path("byoi.lock")).unwrap().matches("[[conda.package]]").count();
     assert!(packages > 40, "{packages}");
     for store in ["classic", "containerd"] {
-        let builder = Builder::new(store);
+        let (builder, ours) = (Builder::new(store), place.build::<&str>(&[]));
         let progress = builder.build(&place, &["--tag", "byoi-test:conda", "--build-arg", &mirrors(&place), "--no-cache"]);
         assert_eq!(ours["config_digest"], Digest::of(builder.config("byoi-test:conda")).to_string(), "{store}: {}", progress.text);
         let fetched = progress.executed.iter().filter(|name| name.starts_with("fetch ")).count();
@@ -57,6 +56,15 @@ fn docker_26_makes_the_same_environment() {
         // One step a layer, however many packages it has.
         let layers = ours["layers"].as_array().unwrap().len();
         assert!(progress.programs().len() <= layers && layers < packages, "{:?}", progress.programs());
+        // Where layers cannot be merged, packages are laid over the base at once.
+        let copied = |name: &&String| name.starts_with("lay conda ") && *name != "lay conda history";
+        assert_eq!(progress.executed.iter().filter(copied).count(), 0, "{}", progress.text);
+        // What lies above them changes without them.
+        let description = std::fs::read_to_string(place.path("byoi.toml")).unwrap();
+        place.write("byoi.toml", description + &format!("\"byoi.{store}\" = \"{}\"\n", unique()));
+        let changed = builder.build(&place, &["--tag", "byoi-test:conda", "--build-arg", &mirrors(&place)]);
+        assert_eq!(changed.programs(), ["platform"], "{}", changed.text);
+        assert_eq!(place.build::<&str>(&[])["config_digest"], Digest::of(builder.config("byoi-test:conda")).to_string(), "{store}");
         builder.run(&["image", "rm", "byoi-test:conda"]);
     }
 }

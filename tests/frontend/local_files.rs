@@ -36,7 +36,9 @@ unpack = true
 fn many(frontend: &Frontend, host: &byoi::registry::testing::TestRegistry) -> Workplace {
     let place = project(frontend, host);
     let description = fs::read_to_string(place.path("byoi.toml")).unwrap();
-    place.write("byoi.toml", description + ITEMS);
+    // A recipe of which this is a part is longer than a variable may be.
+    let long = format!("\n[[file]]\ntarget = \"/opt/long\"\ncontent = \"{}\"\n", unique().repeat(10_000));
+    place.write("byoi.toml", description + ITEMS + &long);
     for number in 0..40 {
         place.write(&format!("many/{number}.txt"), unique());
         place.write(&format!("many/sub/{number}.tmp"), unique());

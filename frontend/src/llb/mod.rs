@@ -6,5 +6,5 @@ pub mod proto;
 mod written;
 
 pub use graph::{Edge, Graph, VertexOptions};
-pub use operations::{Exec, Mounted, Network};
+pub use operations::{CONTENT_SWITCH, Exec, Mounted, Network};
 pub use written::{Written, WrittenNode};

@@ -14,6 +14,10 @@ pub(super) const NONE: i64 = -1;
 pub(super) const KEEP: i64 = -1;
 /// Kinds of mounts.
 const SECRET: i64 = 1;
+/// What caches know of a mount: its definition alone, not its content.
+const BY_DEFINITION: i64 = 2;
+/// The capability to say so (BuildKit 0.13).
+pub const CONTENT_SWITCH: &str = "exec.mount.cache.content";
 
 /// What a step may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +43,13 @@ pub enum Mounted {
         /// Where.
         at: String,
     },
+    /// An output that its definition pins: caches need not look at its content, where the daemon can be told so.
+    Pinned {
+        /// The output.
+        edge: Edge,
+        /// Where.
+        at: String,
+    },
     /// An empty directory that is thrown away.
     Scratch {
         /// Where.
@@ -60,8 +71,12 @@ pub struct Exec {
     pub args: Vec<String>,
     /// Variables.
     pub env: Vec<String>,
-    /// Where the directory that it makes is mounted, empty.
+    /// Where the directory that it makes is mounted.
     pub out: String,
+    /// What lies in that directory at the beginning, which its definition pins; nothing where it is none.
+    pub over: Option<Edge>,
+    /// Whether the daemon has the [`CONTENT_SWITCH`].
+    pub content_switch: bool,
     /// What else is mounted.
     pub mounts: Vec<Mounted>,
     /// What it may reach.
@@ -72,6 +87,16 @@ pub struct Exec {
 
 fn input(edge: &Edge) -> Input {
     Input { digest: edge.digest.clone(), index: edge.index }
+}
+
+/// The index of an output among the inputs, where it stands once.
+fn place(inputs: &mut Vec<Input>, edge: &Edge) -> i64 {
+    let wanted = input(edge);
+    let place = inputs.iter().position(|known| *known == wanted).unwrap_or(inputs.len());
+    if place == inputs.len() {
+        inputs.push(wanted);
+    }
+    place as i64
 }
 
 pub(super) fn first(digest: String) -> Edge {
@@ -115,19 +140,24 @@ impl Graph {
         let mut inputs = vec![input(image)];
         let mut capabilities = vec!["exec.meta.base", "exec.mount.bind"];
         let root = Mount { dest: "/".to_owned(), output: NONE, readonly: true, ..Mount::default() };
-        let out = Mount { input: NONE, dest: exec.out, ..Mount::default() };
+        let over = exec.over.map_or(NONE, |edge| place(&mut inputs, &edge));
+        let pinned = if exec.content_switch { BY_DEFINITION } else { 0 };
+        let out = Mount { input: over, dest: exec.out, content_cache: if over == NONE { 0 } else { pinned }, ..Mount::default() };
         let mut mounts = vec![root, out];
+        if exec.content_switch {
+            capabilities.push(CONTENT_SWITCH);
+        }
         for mounted in exec.mounts {
             mounts.push(match mounted {
                 Mounted::Input { edge, selector, at } => {
                     if !selector.is_empty() {
                         capabilities.push("exec.mount.selector");
                     }
-                    let place = inputs.iter().position(|known| *known == input(&edge)).unwrap_or(inputs.len());
-                    if place == inputs.len() {
-                        inputs.push(input(&edge));
-                    }
-                    Mount { input: place as i64, selector, dest: at, output: NONE, readonly: true, ..Mount::default() }
+                    Mount { input: place(&mut inputs, &edge), selector, dest: at, output: NONE, readonly: true, ..Mount::default() }
+                }
+                Mounted::Pinned { edge, at } => {
+                    let input = place(&mut inputs, &edge);
+                    Mount { input, dest: at, output: NONE, readonly: true, content_cache: pinned, ..Mount::default() }
                 }
                 Mounted::Scratch { at } => {
                     capabilities.push("exec.mount.bind.readwrite-nooutput");

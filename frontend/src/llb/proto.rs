@@ -20,7 +20,7 @@ messages! {
     HostIp { 1 host: String, 2 ip: String }
     Mount {
         1 input: i64, 2 selector: String, 3 dest: String, 4 output: i64, 5 readonly: bool, 6 kind: i64, 20 cache: Option<CacheOpt>,
-        21 secret: Option<SecretOpt>,
+        21 secret: Option<SecretOpt>, 24 content_cache: i64,
     }
     CacheOpt { 1 id: String, 2 sharing: i64 }
     SecretOpt { 1 id: String, 4 mode: i64, 5 optional: bool }

@@ -14,24 +14,26 @@ use byoi::layer::{self, Tree};
 use byoi::plan;
 use byoi::store::Store;
 
-use super::{Mounted, OUT, PACKED_FILE, RECIPE, RECIPE_FILE, TEMPORARY};
+use super::{Mounted, OUT, PACKED_FILE, RECIPE, RECIPE_FILE, RECIPE_VARIABLE, TEMPORARY};
 
 /// Mode of the directory that becomes a layer's root.
 const ROOT_MODE: u32 = 0o755;
 
-/// Lays the layer whose recipe is mounted.
+/// Lays the layer of the recipe, by itself or over what lies there.
 ///
 /// # Errors
 /// Inputs that are not what was promised, a full disk.
-pub fn lay() -> Result<(), Error> {
+pub fn lay(over: bool) -> Result<(), Error> {
     let (name, tree) = tree()?;
     let out = Path::new(OUT);
     layer::write_directory(&tree, out).map_err(|error| Error::from(error).while_doing(format!("cannot lay `{name}`")))?;
-    finish_root(out).map_err(FileError::at("write", out))?;
+    if !over {
+        finish_root(out).map_err(FileError::at("write", out))?;
+    }
     Ok(())
 }
 
-/// Packs the layer whose recipe is mounted: its blob, named by its digest, and what is known of it then.
+/// Packs the layer of the recipe: its blob, named by its digest, and what is known of it then.
 ///
 /// # Errors
 /// As [`lay`].
@@ -51,10 +53,16 @@ pub fn pack() -> Result<(), Error> {
     Ok(())
 }
 
-/// The tree of the layer whose recipe is mounted, and its name.
+/// The tree of the recipe's layer, and its name.
 fn tree() -> Result<(String, Tree), Error> {
-    let place = Path::new(RECIPE).join(RECIPE_FILE);
-    let recipe = Recipe::read(&fs::read(&place).map_err(FileError::at("read", &place))?)?;
+    let recipe = match std::env::var(RECIPE_VARIABLE) {
+        Ok(text) => text.into_bytes(),
+        Err(_) => {
+            let place = Path::new(RECIPE).join(RECIPE_FILE);
+            fs::read(&place).map_err(FileError::at("read", &place))?
+        }
+    };
+    let recipe = Recipe::read(&recipe)?;
     let store = Store::open(Path::new(TEMPORARY).join("store"))?;
     let (planned, directories) = recipe.restore(&store)?;
     let tree = plan::build_tree(&planned, &directories, &Mounted)?;

@@ -22,6 +22,8 @@ pub use locking::lock;
 
 /// The first argument for a step that lays a layer.
 pub const LAYER: &str = "lay";
+/// The argument after it where what lies below is in the step's directory already.
+pub const OVER: &str = "over";
 /// The first argument for a step that packs a layer into the blob that the command would make.
 pub const PACK: &str = "pack";
 /// The first argument for a step that puts packed layers together.
@@ -35,10 +37,14 @@ pub const DIGESTS: &str = "digests";
 
 /// Where a step's result goes.
 pub const OUT: &str = "/out";
-/// Where the recipe is mounted, and its name there.
+/// The variable that holds the recipe.
+pub const RECIPE_VARIABLE: &str = "BYOI_RECIPE";
+/// Where a recipe is mounted that is too long for a variable, and its name there.
 pub const RECIPE: &str = "/recipe";
 /// See [`RECIPE`].
 pub const RECIPE_FILE: &str = "recipe.json";
+/// Most bytes of a recipe in a variable: Linux takes 128 KiB (`MAX_ARG_STRLEN`), with the name.
+pub const LONGEST_VARIABLE: usize = 120 << 10;
 /// Where the parts of an image are mounted that are no layers, and their name there.
 pub const IMAGE: &str = "/image";
 /// See [`IMAGE`].

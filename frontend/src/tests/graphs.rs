@@ -63,6 +63,58 @@ fn layers_are_merged_where_the_daemon_can() {
     assert_eq!(laid(&built), [""; 0]);
 }
 
+/// What caches know of the mounts of a step that reads an input or local files.
+fn content_caches(built: &Built, step: &str) -> Vec<(String, i64)> {
+    let exec = built.operations().into_iter().find(|(name, op)| name == step && op.exec.is_some()).unwrap().1.exec.unwrap();
+    let inputs = exec.mounts.0.into_iter().filter(|mount| mount.readonly && mount.dest != "/");
+    inputs.map(|mount| (mount.dest.rsplit('/').next().unwrap().to_owned(), mount.content_cache)).collect()
+}
+
+#[test]
+fn what_is_pinned_is_not_hashed_for_caches_where_the_daemon_can_be_told() {
+    let input = digest("vsix").hex();
+    for (more, expected) in [(vec!["exec.mount.cache.content"], 2), (vec![], 0)] {
+        let built = build(&Fake { more, ..daemon() }, &OPTIONS);
+        assert_eq!(content_caches(&built, "extension acme.hello 1.2.3"), [(input.clone(), expected)]);
+        assert_eq!(content_caches(&built, "files"), [("tools".to_owned(), 0)], "local files are known by their content");
+    }
+}
+
+#[test]
+fn a_base_that_all_lies_over_is_fetched_at_once() {
+    let solves = |fake: &Fake| built_graphs(&build(fake, &OPTIONS));
+    let base = "base example.org/base:1";
+    let early = |graphs: &[Vec<String>]| graphs.iter().position(|graph| graph == &[base.to_owned(), String::new()]);
+    let without = solves(&daemon());
+    assert!(early(&without).unwrap() < without.len() - 1, "{without:?}");
+    assert_eq!(early(&solves(&Fake { more: vec!["mergeop"], ..daemon() })), None);
+    // One that is not the lock's is not known yet.
+    let mut other = daemon();
+    other.files.insert("byoi.toml".to_owned(), DESCRIPTION.replace("base:1", "base:2").into_bytes());
+    assert_eq!(early(&solves(&other)), None);
+}
+
+/// The names in all graphs.
+fn built_graphs(built: &Built) -> Vec<Vec<String>> {
+    let graphs = built.of::<Solve>("Solve").into_iter().map(|solve| fake::operations(&solve.definition.unwrap()));
+    graphs.map(|graph| graph.into_iter().map(|(name, _)| name).collect()).collect()
+}
+
+#[test]
+fn a_recipe_is_a_variable_unless_it_is_too_long() {
+    let variable = |fake: &Fake| {
+        let built = build(fake, &OPTIONS);
+        let (_, op) = built.operations().into_iter().find(|(name, op)| name == "files" && op.exec.is_some()).unwrap();
+        let recipe = op.exec.unwrap().meta.unwrap().env.0.into_iter().find_map(|text| text.strip_prefix("BYOI_RECIPE=").map(str::to_owned));
+        (recipe, built.operations().into_iter().any(|(name, _)| name == "[internal] recipe: files"))
+    };
+    let (recipe, file) = variable(&daemon());
+    assert!(recipe.unwrap().contains("opt/tools") && !file);
+    let mut long = daemon();
+    long.files.insert("byoi.toml".to_owned(), DESCRIPTION.replace("welcome", &"welcome".repeat(20_000)).into_bytes());
+    assert_eq!(variable(&long), (None, true));
+}
+
 #[test]
 fn only_the_layer_that_changes_has_another_step() {
     // Local files lie at the same paths in every build.
