@@ -82,7 +82,9 @@ fn channels_that_cannot_be_used_are_named_at_their_line() {
     assert_eq!(refused.fault().kind(), Kind::World);
     // Which of the indexes is refused first is the network's affair.
     let indexes = ["linux-64/repodata.json", "noarch/repodata.json", "linux-64/repodata_shards.msgpack.zst", "noarch/repodata_shards.msgpack.zst"];
-    let text = indexes.iter().fold(shown(bench.shown(&refused)), |text, index| text.replace(index, "INDEX"));
+    // So wide that none of their names breaks a line.
+    let wide = crate::cli::render::render(&refused, crate::cli::render::Style { colour: false, width: 240 });
+    let text = indexes.iter().fold(shown(wide), |text, index| text.replace(index, "INDEX"));
     insta::assert_snapshot!("channel_closed", text);
     server.calm();
     server.order(Trouble::answer("GET", "/channel/noarch/repodata.json", 200, "<html>").always());
