@@ -73,7 +73,7 @@ async fn whole(session: &Session, texts: &Texts, description: &Description, targ
     image(session, texts, &locked, &base, target).await
 }
 
-/// Brings over what planning needs of the folder: files, and of large ones the digests.
+/// Brings over what planning needs of the folder: files, or where they are many or large their digests.
 async fn bring_local_files(session: &Session, description: &Description) -> Result<(), Error> {
     let paths = project::local_paths(description);
     let mut transfer = Transfer::read(&session.folder, &session.gateway, &paths, &session.project()).await?;

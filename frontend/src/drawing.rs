@@ -67,7 +67,7 @@ impl Drawing<'_> {
     /// it changes. An environment, the most of what an image gets and the least of what changes, is laid there at once.
     fn over(&mut self, below: Option<Edge>, layer: &PlannedLayer, folder: Option<&Edge>) -> Result<Edge, Error> {
         let Some(below) = below else { return self.layer(layer, folder) };
-        // Without the switch daemons that look at what is written to would hash all of it; those before 0.13 do not look.
+        // BuildKit would hash all of it first, but that it is told not to; before 0.13 it does not.
         if is_environment(layer) {
             return self.step(layer, folder, step::LAYER, person_name(layer), Some(below));
         }
