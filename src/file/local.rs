@@ -128,7 +128,7 @@ pub fn scan(source: &Path, part: &Part, exclude: &Exclude, store: &Store, cancel
 /// Size in bytes and digest of each regular file below a place, for [`remember`] where the files are not.
 ///
 /// # Errors
-/// As [`scan`].
+/// Files that cannot be read, sockets and the like, too many of them.
 pub fn digests_below(place: &Path, store: &Store) -> Result<BTreeMap<ImagePath, (u64, Digest)>, Error> {
     let entries = scan(place, &Part::whole(), &Exclude::default(), store, &AtomicBool::new(false))?;
     let file = |entry: LocalEntry| match entry.kind {
