@@ -6,6 +6,7 @@ use serde_json::json;
 use super::fake::{self, Built, Fake, build};
 use super::{DESCRIPTION, OPTIONS, config, daemon, digest, lock, steps, with};
 use crate::llb::proto::Op;
+use crate::llb::{Exec, Graph, VertexOptions};
 use crate::messages::Solve;
 
 /// Layers that are copied over what lies below them.
@@ -77,6 +78,24 @@ fn what_is_pinned_is_not_hashed_for_caches_where_the_daemon_can_be_told() {
         let built = build(&Fake { more, ..daemon() }, &OPTIONS);
         assert_eq!(content_caches(&built, "extension acme.hello 1.2.3"), [(input.clone(), expected)]);
         assert_eq!(content_caches(&built, "files"), [("tools".to_owned(), 0)], "local files are known by their content");
+    }
+}
+
+#[test]
+fn what_a_step_writes_over_is_an_input_and_not_hashed_either() {
+    let platform = crate::gateway::target_platform();
+    for (content_switch, expected) in [(true, 2), (false, 0)] {
+        let mut graph = Graph::default();
+        let [tool, base] = ["tool", "base"].map(|name| graph.image(name, None, &platform, VertexOptions::named(name)));
+        for (over, input, expected) in [(Some(base), 1, expected), (None, -1, 0)] {
+            let exec = Exec { out: "/out".to_owned(), over, content_switch, ..Exec::default() };
+            let edge = graph.exec(&tool, exec, &platform, VertexOptions::named("step"));
+            let operations = fake::operations(&graph.definition(&edge));
+            let mount = operations.iter().rev().find_map(|(_, op)| op.exec.as_ref()).unwrap().mounts.0[1].clone();
+            assert_eq!((mount.dest.as_str(), mount.input, mount.output, mount.readonly), ("/out", input, 0, false));
+            assert_eq!(mount.content_cache, expected);
+        }
+        assert_eq!(graph.capabilities().contains("exec.mount.cache.content"), content_switch);
     }
 }
 
