@@ -94,10 +94,11 @@ impl Images {
         let busybox = super::tools::work().join("docker-trixie/root/usr/bin/busybox");
         fs::copy(busybox, images.path("context/busybox")).unwrap();
         let (context, saved) = (images.path("context"), images.path("saved.tar"));
-        // A name of its own: two tests that make the same image at the same time share its id, and neither may take it from the other.
+        // A name and an id of its own: docker removes an image although another test has just given the same one another name.
         let directory = images.0.path().file_name().unwrap().to_string_lossy().to_lowercase();
         let tag = format!("byoi.test/awkward-{}", directory.trim_start_matches('.'));
-        let docker = "set -e; export DOCKER_BUILDKIT=1; /usr/bin/docker build --quiet --network none --tag \"$3\" \"$1\" >/dev/null; \
+        let docker = "set -e; export DOCKER_BUILDKIT=1; \
+                      /usr/bin/docker build --quiet --network none --label \"test=$3\" --tag \"$3\" \"$1\" >/dev/null; \
                       /usr/bin/docker save --output \"$2\" \"$3\"; /usr/bin/docker image rm \"$3\" >/dev/null";
         run(&docker_trixie, &["run", "sh", "-c", docker, "-", &context, &saved, &tag]);
         images.skopeo(&[], &format!("docker-archive:{saved}"), &format!("oci:{}:base", images.path("images")));

@@ -59,7 +59,9 @@ pub enum Builder {
 pub struct Progress {
     /// Everything.
     pub text: String,
-    /// Names of steps whose result was made, in the order in which they are named.
+    /// Names of all steps, cached ones too, in the order in which they are named.
+    pub steps: Vec<String>,
+    /// Names of steps whose result was made.
     pub executed: Vec<String>,
 }
 
@@ -190,7 +192,8 @@ impl Progress {
         programs
     }
 
-    /// Reads `--progress plain`: `#4 NAME`, later `#4 CACHED` or `#4 DONE 0.1s`, which some clients say again when a step is looked at again.
+    /// Reads `--progress plain`: `#4 NAME`, again after each line of another step; later `#4 CACHED` or `#4 DONE 0.1s`, which some clients say
+    /// again when a step is looked at again.
     fn read(text: String) -> Self {
         let (mut names, mut cached, mut done) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let mut executed = Vec::new();
@@ -204,6 +207,6 @@ impl Progress {
                 executed.push(name);
             }
         }
-        Progress { text, executed }
+        Progress { text, steps: names.into_values().collect(), executed }
     }
 }
