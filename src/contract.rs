@@ -14,6 +14,18 @@ pub const ARCHITECTURE: &str = "amd64";
 pub const UID: u32 = 1000;
 /// Group id of the app's process. Source: doc "Custom image specifications", GID.
 pub const GID: u32 = 100;
+/// Whether the app's process has this permission (4 read, 2 write, 1 execute or enter) on what has this mode and owner.
+pub fn may(mode: u16, (uid, gid): (u32, u32), permission: u16) -> bool {
+    let shift = if uid == UID {
+        6
+    } else if gid == GID {
+        3
+    } else {
+        0
+    };
+    mode >> shift & permission == permission
+}
+
 /// The user's name. Source: sagemaker-distribution's Dockerfile, `NB_USER`.
 pub const USER_NAME: &str = "sagemaker-user";
 /// The group's name where the base has none for [`GID`]; Debian's and Ubuntu's name for it.
@@ -22,6 +34,8 @@ pub const GROUP_NAME: &str = "users";
 pub const SHELL: &str = "/bin/bash";
 /// The user's home, and the mount point of the space's volume, which hides whatever the image has there. Source: doc "WorkingDirectory".
 pub const HOME: &str = "/home/sagemaker-user";
+/// Where programs keep temporary files; the editor its sockets and the time of the last activity. Source: aws/code-editor, `/api/idle`.
+pub const TEMPORARY: &str = "/tmp";
 /// `User` of the image's config: numbers, so that no runtime has to look them up.
 pub const CONFIG_USER: &str = "1000:100";
 /// Largest uid and gid that a file of any layer may have. Source: api `FileSystemConfig` limits; sagemaker-custom-image samples, DEVELOPMENT.md.

@@ -1,4 +1,5 @@
-//! The account that the platform runs the editor as: its lines in the base's account files, its home, and its right to become root.
+//! The account that the platform runs the editor as: its lines in the base's account files, its home, its right to become root, and a directory in
+//! which it can keep temporary files.
 
 mod files;
 #[cfg(test)]
@@ -6,12 +7,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::contract::{GID, HOME, UID, USER_NAME};
+use crate::contract::{self, GID, HOME, TEMPORARY, UID, USER_NAME};
 use crate::description::Description;
 use crate::error::{Error, Problem};
 use crate::image_path::ImagePath;
-use crate::lock::{Facts, Text};
-use crate::plan::{Component, Fixed};
+use crate::lock::{DirectoryRule, Facts, Text};
+use crate::plan::{Component, DirectoryTable, Fixed};
 use files::Files;
 
 /// Where the account's right to become root stands.
@@ -24,6 +25,18 @@ const SUDOERS: &str = "/etc/sudoers.d/byoi";
 pub fn components(description: &Description, facts: &Facts) -> Result<Vec<Arc<dyn Component>>, Error> {
     let component = with_sudo(with_account_files(Fixed::new("account"), facts), description, facts)?;
     Ok(vec![Arc::new(component.directory(ImagePath::literal(HOME), 0o755, (UID, GID)))])
+}
+
+/// The directory for temporary files, where the base has none in which the account can write: it is missing in images that begin with nothing, and
+/// without it the editor opens no terminal. The table of directories learns its mode.
+pub fn temporary_directory(directories: &mut DirectoryTable) -> Option<Arc<dyn Component>> {
+    let path = ImagePath::literal(TEMPORARY);
+    let rule = directories.rule(&directories.resolve_directory(&path).ok()?);
+    if contract::may(rule.mode, (rule.uid, rule.gid), 3) {
+        return None;
+    }
+    directories.replace(&path, DirectoryRule { mode: 0o1777, uid: 0, gid: 0 });
+    Some(Arc::new(Fixed::new("temporary files").directory(path, 0o1777, (0, 0))))
 }
 
 /// The account files that the account changes.

@@ -7,7 +7,10 @@ use proptest::prelude::*;
 use super::files::Files;
 use super::*;
 use crate::description;
-use crate::lock::Text;
+use crate::digest::Digest;
+use crate::inputs::Inputs;
+use crate::lock::{Directories, Text};
+use crate::plan::{Components, Plan};
 
 const OWN: &str = "sagemaker-user:x:1000:100::/home/sagemaker-user:/bin/bash";
 
@@ -179,5 +182,36 @@ proptest! {
         if let Some(base) = &base.passwd {
             prop_assert_eq!(others(&passwd), others(base));
         }
+    }
+}
+
+#[test]
+fn temporary_files_have_a_place_where_the_base_has_none() {
+    let tmp = ImagePath::literal("tmp");
+    let table = |mode, uid, links: &[(&'static str, &str)]| {
+        let rule = |mode| DirectoryRule { mode, uid, gid: 0 };
+        let rules = [("tmp", rule(mode)), ("var/tmp", rule(0o1777))].map(|(path, rule)| (ImagePath::literal(path), rule));
+        let links = links.iter().map(|(path, target)| (ImagePath::literal(path), (*target).to_owned())).collect();
+        DirectoryTable::new(&Directories { rules: rules.into(), links })
+    };
+    let links = [("tmp", "var/tmp")];
+    for mut good in [table(0o1777, 0, &[]), table(0o777, 7, &[]), table(0o700, UID, &[]), table(0o755, 0, &links)] {
+        assert!(temporary_directory(&mut good).is_none());
+    }
+    for mut bad in [DirectoryTable::new(&Directories::default()), table(0o755, 0, &[]), table(0o1770, 0, &[])] {
+        let component = temporary_directory(&mut bad).unwrap();
+        let plan = Plan::new(Components { platform: vec![component], ..Components::default() }, bad, 40);
+        let tree = crate::plan::build_tree(&plan.layers[0], &plan.directories, &Nothing).unwrap();
+        let laid: Vec<_> = tree.iter().map(|(path, entry)| (path.clone(), entry.mode, entry.uid, entry.gid)).collect();
+        assert_eq!(laid, [(tmp.clone(), 0o1777, 0, 0)]);
+    }
+}
+
+/// No input at all.
+struct Nothing;
+
+impl Inputs for Nothing {
+    fn open(&self, digest: &Digest) -> Result<std::fs::File, Error> {
+        unreachable!("{digest}: an account needs no input")
     }
 }

@@ -15,6 +15,7 @@ use super::config::Additions;
 use super::earlier::Earlier;
 use super::image::{BasePart, Image, ImageLayer, compose_image};
 use super::request::BuildRequest;
+use crate::account;
 use crate::base::{self, BlobReader, Blobs, OpenedImage, Verified};
 use crate::contract;
 use crate::error::{Error, FileError};
@@ -55,9 +56,11 @@ pub struct Planned {
 /// Local files that cannot be used, two things at one path.
 pub fn plan(request: &BuildRequest<'_>, base_layers: usize, world: &World<'_>) -> Result<Planned, Error> {
     let budget = budget(request, base_layers);
-    let Parts { components, mut additions } = components::of_image(request, budget, world)?;
+    let Parts { mut components, mut additions } = components::of_image(request, budget, world)?;
     additions.labels.extend(request.labels.clone());
-    let plan = Plan::new(components, DirectoryTable::new(&request.lock.base.directories), budget);
+    let mut directories = DirectoryTable::new(&request.lock.base.directories);
+    components.platform.extend(account::temporary_directory(&mut directories));
+    let plan = Plan::new(components, directories, budget);
     check_claims(&plan.layers, &plan.directories)?;
     Ok(Planned { plan, additions })
 }

@@ -101,6 +101,12 @@ impl DirectoryTable {
         self.rules.entry(path).or_insert(rule);
     }
 
+    /// Gives a directory another mode and owner than the base does.
+    pub fn replace(&mut self, path: &ImagePath, rule: DirectoryRule) {
+        let path = self.resolve_directory(path).unwrap_or_else(|_| path.clone());
+        self.rules.insert(path, rule);
+    }
+
     /// Takes out what the base has at and below `path`.
     pub fn forget(&mut self, path: &ImagePath) {
         let path = self.resolve(path).unwrap_or_else(|_| path.clone());
@@ -240,6 +246,14 @@ mod tests {
         assert_eq!(table.rule(&path("etc")), rule(0o755, 0, 0));
         assert_eq!(table.rule(&path("usr/bin")), rule(0o755, 0, 0));
         assert_eq!(table.rule(&path("opt/tool/x")), rule(0o755, 1000, 100));
+    }
+
+    #[test]
+    fn a_replaced_rule_stands_where_links_lead() {
+        let mut table = table(&[("var/tmp", rule(0o755, 5, 6))], &[("tmp", "var/tmp")]);
+        table.replace(&path("tmp"), rule(0o1777, 0, 0));
+        assert_eq!(table.rule(&path("var/tmp")), rule(0o1777, 0, 0));
+        assert_eq!(table.explicit(&path("tmp")), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::base::index::{Attributes, Entry, Node};
 use crate::base::{Index, Program};
-use crate::contract::{GID, HOME, UID};
+use crate::contract::{self, HOME};
 use crate::image_path::ImagePath;
 
 /// Finds programs in the merged tree.
@@ -86,14 +86,7 @@ impl<'a> Programs<'a> {
 
 /// Whether user 1000:100 has this permission (4 read, 2 write, 1 execute or enter).
 pub fn may(attributes: &Attributes, permission: u16) -> bool {
-    let shift = if attributes.uid == UID {
-        6
-    } else if attributes.gid == GID {
-        3
-    } else {
-        0
-    };
-    attributes.mode >> shift & permission == permission
+    contract::may(attributes.mode, (attributes.uid, attributes.gid), permission)
 }
 
 /// Whether the space's volume hides the path.

@@ -89,14 +89,14 @@ fn what_is_in_the_own_layers_is_found_without_those_of_the_base() {
 
 #[test]
 fn once_the_base_was_judged_every_rule_is_asked_of_what_stands_on_it() {
-    let place = locked_elsewhere(&base().without("tmp"), "");
+    let place = locked_elsewhere(&base().without("opt/conda/bin/node"), "");
     assert_eq!(ids(&place.build(&["oci:image"])), Vec::<&str>::new());
     assert_eq!(place.byoi(&["verify", "oci:base"]).code, Some(1));
     // Nothing has changed but what is known.
-    place.byoi(&["build", "oci:another"]).fails(1, &["BYOI042", "/tmp: it is not there", "take a base that has it", "`--allow BYOI042`"]);
+    place.byoi(&["build", "oci:another"]).fails(1, &["BYOI064", "there is no `node`", "`--allow BYOI064`"]);
     assert!(!place.path("another/index.json").exists());
-    let built = place.build(&["--allow", "BYOI042", "oci:another"]);
-    assert_eq!((ids(&built), asked(&built)), (vec!["BYOI042"], (counts().1, 0)));
+    let built = place.build(&["--allow", "BYOI064", "oci:another"]);
+    assert_eq!((ids(&built), asked(&built)), (vec!["BYOI064"], (counts().1, 0)));
     assert_eq!((&built["judged"]["findings"][0]["allowed"], &built["judged"]["broken"]), (&Value::Bool(true), &Value::Bool(false)));
 }
 
@@ -154,6 +154,6 @@ fn an_image_on_nothing_is_all_its_own() {
     let editor = "[[file]]\ncontent = \"#!/bin/sh\\n\"\ntarget = \"/usr/bin/sagemaker-code-editor\"\nmode = \"0755\"\n";
     let shell = "[[file]]\ncontent = \"a shell\\n\"\ntarget = \"/bin/sh\"\nmode = \"0644\"\n";
     place.write("byoi.toml", format!("schema = 1\nbase = \"scratch\"\n{editor}{shell}"));
-    place.byoi(&["build", "oci:image"]).fails(1, &["BYOI042", "BYOI065", "/bin/sh: it is not executable by user 1000"]);
+    place.byoi(&["build", "oci:image"]).fails(1, &["BYOI065", "/bin/sh: it is not executable by user 1000"]);
     assert!(!place.path("image/index.json").exists());
 }

@@ -1,7 +1,7 @@
 //! 040–059: directories and variables that the platform keeps for itself, and one that it needs.
 
 use crate::base::index::{Entry, Node};
-use crate::contract::{RESERVED_DIRECTORIES, RESERVED_VARIABLES};
+use crate::contract::{RESERVED_DIRECTORIES, RESERVED_VARIABLES, TEMPORARY};
 use crate::image_path::ImagePath;
 use crate::verify::rule::{Check, Level, Rule};
 use crate::verify::{Evidence, Files, Found, may};
@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
         level: Level::Must,
         why: "The editor keeps sockets and the time of the last activity there: without it terminals do not open and idle shutdown fails",
         dockerfile: "`RUN mkdir -p /tmp && chmod 1777 /tmp`",
-        description: "take a base that has it: a [[file]] has no mode 1777",
+        description: "cannot be broken: byoi lays it where the base has none in which user 1000 can write",
         source: "aws/code-editor, `/api/idle` writes /tmp/.sagemaker-last-active-timestamp",
         check: Check::Files(temporary_directory),
     },
@@ -80,7 +80,7 @@ fn log_directory(_: &Evidence, files: &Files) -> Vec<Found> {
 }
 
 fn temporary_directory(_: &Evidence, files: &Files) -> Vec<Found> {
-    let path = ImagePath::literal("/tmp");
+    let path = ImagePath::literal(TEMPORARY);
     let what = match files.index.find(&path) {
         Some((_, Entry { attributes, node: Node::Directory })) if may(attributes, 3) => return Vec::new(),
         Some((_, Entry { attributes, node: Node::Directory })) => {
