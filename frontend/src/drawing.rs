@@ -6,7 +6,7 @@ use byoi::assemble::{Planned, Recipe};
 use byoi::description::Description;
 use byoi::error::{Error, Problem};
 use byoi::layer::Node;
-use byoi::plan::{self, PlannedLayer};
+use byoi::plan::{self, LayerKind, PlannedLayer};
 
 use crate::base::{self, Base};
 use crate::inputs::Inputs;
@@ -68,7 +68,7 @@ impl Drawing<'_> {
     fn over(&mut self, below: Option<Edge>, layer: &PlannedLayer, folder: Option<&Edge>) -> Result<Edge, Error> {
         let Some(below) = below else { return self.layer(layer, folder) };
         // BuildKit would hash all of it first, but that it is told not to; before 0.13 it does not.
-        if is_environment(layer) {
+        if layer.kind == LayerKind::Packages {
             return self.step(layer, folder, step::LAYER, person_name(layer), Some(below));
         }
         let edge = self.layer(layer, folder)?;
@@ -144,7 +144,7 @@ impl Drawing<'_> {
         let of_input = layer.inputs().iter().find_map(|digest| self.inputs.range(digest));
         let source = &self.description.source;
         let of_files =
-            || self.description.files.first().filter(|_| layer.name.starts_with("byoi: files")).map(|file| diagnostics::range(source, &file.span));
+            || self.description.files.first().filter(|_| layer.kind == LayerKind::Files).map(|file| diagnostics::range(source, &file.span));
         of_input.or_else(of_files).or_else(|| Some(diagnostics::range(source, &self.description.base.span)))
     }
 }
@@ -154,18 +154,9 @@ pub fn person_name(layer: &PlannedLayer) -> String {
     layer.name.strip_prefix("byoi: ").unwrap_or(&layer.name).to_owned()
 }
 
-/// Whether a layer holds conda packages and nothing else.
-fn is_environment(layer: &PlannedLayer) -> bool {
-    const KINDS: [&str; 2] = ["conda-package", "conda-record"];
-    let is_conda = |recipe: &serde_json::Value| KINDS.iter().any(|kind| recipe.get(kind).is_some());
-    !layer.components.is_empty() && layer.components.iter().all(|component| component.recipe().as_ref().is_some_and(is_conda))
-}
-
 /// The paths of a layer that only deletes; none for others.
 fn removed(layer: &PlannedLayer, planned: &Planned) -> Result<Option<Vec<String>>, Error> {
-    let is_deletion = !layer.components.is_empty()
-        && layer.components.iter().all(|component| component.recipe().is_some_and(|recipe| recipe.get("whiteouts").is_some()));
-    if !is_deletion {
+    if layer.kind != LayerKind::Whiteouts {
         return Ok(None);
     }
     let tree = plan::build_tree(layer, &planned.plan.directories, &written::NoInputs)?;

@@ -15,7 +15,7 @@ use crate::extension::{Extension, ExtensionList};
 use crate::file::FileComponent;
 use crate::json;
 use crate::lock::Directories;
-use crate::plan::{Component, DirectoryTable, Fixed, PlannedLayer};
+use crate::plan::{Component, DirectoryTable, Fixed, LayerKind, PlannedLayer};
 use crate::store::Store;
 
 /// A planned layer as data.
@@ -23,6 +23,7 @@ use crate::store::Store;
 pub struct Recipe {
     /// The key that the layer has in an image with these directories.
     key: Digest,
+    kind: LayerKind,
     /// The layer's name.
     pub name: String,
     components: Vec<Value>,
@@ -57,8 +58,9 @@ impl Recipe {
         let components = layer.components.iter().map(travel).collect::<Result<_, _>>()?;
         // What lies below it in other layers is part of its key, not of how it is laid: the recipe stays when it changes.
         let directories = layer.directories(directories);
-        let key = PlannedLayer::new(layer.name.clone(), layer.components.clone(), &DirectoryTable::new(&directories)).key;
-        Ok(Recipe { key, name: layer.name.clone(), components, directories })
+        let PlannedLayer { kind, name, components: planned, .. } = layer;
+        let key = PlannedLayer::new(*kind, name.clone(), planned.clone(), &DirectoryTable::new(&directories)).key;
+        Ok(Recipe { key, kind: *kind, name: name.clone(), components, directories })
     }
 
     /// The text as which it travels: canonical JSON, in UTF-8 like all JSON.
@@ -82,7 +84,7 @@ impl Recipe {
         let mut restoring = Restoring { store, spool: LayerSpool::new(), packages: BTreeMap::new() };
         let components = self.components.iter().map(|part| restoring.component(part)).collect::<Result<_, _>>()?;
         let table = DirectoryTable::new(&self.directories);
-        let layer = PlannedLayer::new(self.name.clone(), components, &table);
+        let layer = PlannedLayer::new(self.kind, self.name.clone(), components, &table);
         if layer.key != self.key {
             let problem = Problem::new(format!("the layer `{}` was planned as {}, but its files here make it {}", self.name, self.key, layer.key));
             return Err(Error::input(problem.help("a file changed during the build: build again")));

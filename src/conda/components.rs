@@ -18,7 +18,9 @@ pub struct Components {
     /// Paths of the base that are no more, or make way for what is laid.
     pub gone: Vec<ImagePath>,
     /// Groups that are layers, each with its name, the lowest first.
-    pub layers: Vec<(String, Vec<Arc<dyn Component>>)>,
+    pub packages: Vec<(String, Vec<Arc<dyn Component>>)>,
+    /// The environment's history, where there is one.
+    pub history: Option<Arc<dyn Component>>,
 }
 
 /// Layers of an environment beside those of its packages: the history, and whiteouts where there are some.
@@ -36,14 +38,13 @@ pub fn components(conda: &description::Conda, lock: &lock::Conda, budget: usize)
     }
     let compiler = lock.python.as_ref().filter(|_| conda.compile_bytecode).map(Compiler::find).transpose()?;
     let environment = Environment { prefix: lock.requirement.prefix.clone(), owner: conda.owner, python: lock.python.clone(), compiler };
-    let mut layers: Vec<_> =
-        groups(&lock.packages, budget.saturating_sub(other_layers(lock))).into_iter().map(|group| layer(group, &environment)).collect();
+    let packages = groups(&lock.packages, budget.saturating_sub(other_layers(lock))).into_iter().map(|group| layer(group, &environment)).collect();
     let invalid = |error: InvalidPath| Error::input(Problem::new(format!("the lock names a path of a conda package that cannot be: {error}")));
     let history = history(lock, conda.owner, &lock.history.join("\n")).map_err(invalid)?;
-    layers.push((history.name(), vec![Arc::new(history)]));
     let whiteouts = Whiteouts::new(&environment.prefix, &lock.replaced).map_err(invalid)?;
     let gone = whiteouts::gone(&environment.prefix, &lock.replaced).map_err(invalid)?;
-    Ok(Components { whiteouts: whiteouts.map(|whiteouts| Arc::new(whiteouts) as Arc<dyn Component>), gone, layers })
+    let whiteouts = whiteouts.map(|whiteouts| Arc::new(whiteouts) as Arc<dyn Component>);
+    Ok(Components { whiteouts, gone, packages, history: Some(Arc::new(history)) })
 }
 
 /// A package's record follows its files, which know what it says.

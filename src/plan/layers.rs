@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Component, DirectoryTable, key};
 use crate::digest::Digest;
 use crate::image_path::ImagePath;
@@ -21,7 +23,9 @@ pub struct Components {
     /// Paths of the base that are no more, or make way for something else: links and directories there count for nothing.
     pub gone: Vec<ImagePath>,
     /// Conda packages and records in groups that are layers, each with its name, the lowest first.
-    pub conda: Vec<(String, Vec<Arc<dyn Component>>)>,
+    pub packages: Vec<(String, Vec<Arc<dyn Component>>)>,
+    /// The history of the conda environment, where there is one.
+    pub history: Option<Arc<dyn Component>>,
     /// The extensions, sorted by id.
     pub extensions: Vec<Arc<dyn Component>>,
     /// `extensions.json`, where there are extensions.
@@ -34,8 +38,32 @@ pub struct Components {
     pub platform: Vec<Arc<dyn Component>>,
 }
 
+/// What a layer of ours holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerKind {
+    /// A root filesystem.
+    RootFs,
+    /// What is taken away from the base, and nothing else.
+    Whiteouts,
+    /// Conda packages.
+    Packages,
+    /// The history of a conda environment.
+    History,
+    /// Extensions.
+    Extensions,
+    /// `extensions.json`.
+    ExtensionList,
+    /// Files, or a large part of them.
+    Files,
+    /// Account, entrypoint, settings.
+    Platform,
+}
+
 /// A layer of ours: what lies in it, and the key by which it is known.
 pub struct PlannedLayer {
+    /// What it holds.
+    pub kind: LayerKind,
     /// `created_by` of its history item, and its name for people.
     pub name: String,
     /// What lies in it.
@@ -46,9 +74,9 @@ pub struct PlannedLayer {
 
 impl PlannedLayer {
     /// A layer of these components in an image with these directories.
-    pub fn new(name: String, components: Vec<Arc<dyn Component>>, directories: &DirectoryTable) -> Self {
+    pub fn new(kind: LayerKind, name: String, components: Vec<Arc<dyn Component>>, directories: &DirectoryTable) -> Self {
         let key = key::of_layer(&components, directories);
-        PlannedLayer { name, components, key }
+        PlannedLayer { kind, name, components, key }
     }
 
     /// The inputs of its components, each once.
@@ -90,37 +118,51 @@ pub fn layers_above_conda(extensions: usize, budget: usize) -> usize {
 impl Plan {
     /// Plans the layers of an image. `directories` is the base's table; `budget` the most layers that ours may be.
     pub fn new(components: Components, mut directories: DirectoryTable, budget: usize) -> Self {
-        let Components { rootfs, whiteouts, gone, conda, extensions, extension_list, file_parts, files, platform } = components;
+        let Components { rootfs, whiteouts, gone, packages, history, extensions, extension_list, file_parts, files, platform } = components;
         gone.iter().for_each(|path| directories.forget(path));
-        let mut layers: Vec<(String, Vec<Arc<dyn Component>>)> = Vec::new();
-        layers.extend(rootfs.map(|component| (component.name(), vec![component])));
-        layers.extend(whiteouts.map(|component| (component.name(), vec![component])));
-        layers.extend(conda);
-        let left = budget.saturating_sub(layers.len() + LAYERS_ABOVE + file_parts.len()).max(1);
-        layers.extend(grouped(extensions, left));
-        layers.extend(extension_list.map(|component| (component.name(), vec![component])));
+        let alone = |component: Arc<dyn Component>| (component.name(), vec![component]);
+        let together = |name: &str, components: Vec<_>| (!components.is_empty()).then(|| (name.to_owned(), components));
+        let mut layers = Layers::default();
+        layers.put(LayerKind::RootFs, rootfs.map(alone));
+        layers.put(LayerKind::Whiteouts, whiteouts.map(alone));
+        layers.put(LayerKind::Packages, packages);
+        layers.put(LayerKind::History, history.map(alone));
+        let left = budget.saturating_sub(layers.0.len() + LAYERS_ABOVE + file_parts.len()).max(1);
+        layers.put(LayerKind::Extensions, grouped(extensions, left));
+        layers.put(LayerKind::ExtensionList, extension_list.map(alone));
         // What is left of the files may be much: the last layer to be sent should be small.
-        if !files.is_empty() {
-            layers.push(("files".to_owned(), files));
-        }
-        layers.extend(file_parts.into_iter().map(|(name, component)| (name, vec![component])));
-        if !platform.is_empty() {
-            layers.push(("platform".to_owned(), platform));
-        }
+        layers.put(LayerKind::Files, together("files", files));
+        layers.put(LayerKind::Files, file_parts.into_iter().map(|(name, component)| (name, vec![component])));
+        layers.put(LayerKind::Platform, together("platform", platform));
+        let Layers(layers) = layers;
 
-        for component in layers.iter().flat_map(|(_, components)| components) {
+        for component in layers.iter().flat_map(|(_, (_, components))| components) {
             for (path, rule) in component.directories() {
                 directories.add(path, rule);
             }
         }
-        let layers = layers.into_iter().map(|(name, components)| PlannedLayer::new(format!("byoi: {name}"), components, &directories)).collect();
+        let planned = |(kind, (name, components))| PlannedLayer::new(kind, format!("byoi: {name}"), components, &directories);
+        let layers = layers.into_iter().map(planned).collect();
         Plan { layers, directories }
+    }
+}
+
+/// What will be a layer: its name, and what lies in it.
+type Named = (String, Vec<Arc<dyn Component>>);
+
+/// Layers before the table of directories is whole, which their keys hang on.
+#[derive(Default)]
+struct Layers(Vec<(LayerKind, Named)>);
+
+impl Layers {
+    fn put(&mut self, kind: LayerKind, layers: impl IntoIterator<Item = Named>) {
+        self.0.extend(layers.into_iter().map(|layer| (kind, layer)));
     }
 }
 
 /// One layer for each extension while the budget lasts; else the extensions, which are sorted by id, in as many groups as there may be
 /// layers, so that an update of one rewrites one group.
-fn grouped(extensions: Vec<Arc<dyn Component>>, most: usize) -> Vec<(String, Vec<Arc<dyn Component>>)> {
+fn grouped(extensions: Vec<Arc<dyn Component>>, most: usize) -> Vec<Named> {
     if extensions.is_empty() {
         return Vec::new();
     }

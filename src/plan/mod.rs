@@ -14,5 +14,5 @@ pub use buckets::{Measured, buckets};
 pub use component::{Component, Laid, MTIME, recipe};
 pub use directories::{DirectoryTable, LinkError, compress};
 pub use fixed::Fixed;
-pub use layers::{Components, Plan, PlannedLayer, layers_above_conda, layers_for_file_parts};
+pub use layers::{Components, LayerKind, Plan, PlannedLayer, layers_above_conda, layers_for_file_parts};
 pub use tree::{Conflict, build as build_tree, check_claims};

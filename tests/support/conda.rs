@@ -180,7 +180,7 @@ impl Packages {
             components.push(Arc::new(record));
         }
         components.push(Arc::new(history(&locked, OWNER, "").unwrap()));
-        let components = Components { conda: vec![("conda".to_owned(), components)], ..Components::default() };
+        let components = Components { packages: vec![("conda".to_owned(), components)], ..Components::default() };
         let plan = Plan::new(components, DirectoryTable::new(&Directories::default()), 40);
         build_tree(&plan.layers[0], &plan.directories, self).unwrap()
     }
