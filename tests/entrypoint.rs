@@ -234,7 +234,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("the server does not end");
+        panic!("the server does not end:\n{}", described(self.child.id(), 0));
     }
 }
 
@@ -254,6 +254,21 @@ fn signal(pid: u32, signal: &str) {
 fn children(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     text.split_whitespace().map(|id| id.parse().unwrap()).collect()
+}
+
+/// What the kernel says of a process, its threads and the processes below it: enough to see who waits for what, and where a signal is held.
+fn described(pid: u32, depth: usize) -> String {
+    const SAID: [&str; 8] = ["Name:", "State:", "SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:", "NSpid:"];
+    let mut text = String::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let status = read("status");
+        let said: Vec<_> = status.lines().filter(|line| SAID.iter().any(|key| line.starts_with(key))).collect();
+        let (thread, indent) = (task.file_name(), "  ".repeat(depth));
+        text += &format!("{indent}{pid} thread {}: {} waits in {}\n", thread.display(), said.join(" ").replace('\t', " "), read("wchan"));
+        text += &read("children").split_whitespace().map(|child| described(child.parse().unwrap(), depth + 1)).collect::<String>();
+    }
+    text
 }
 
 fn status_of(port: u16, path: &str) -> String {
