@@ -328,8 +328,10 @@ fn as_an_ordinary_process_the_entrypoint_becomes_the_server() {
 
 /// The entrypoint as the first process of a PID namespace, as in a container; the id of that process outside.
 fn as_first_process(space: &Space, shell: &[&str]) -> (Server, u32) {
-    let mut command = space.in_container("unshare", &tools::server());
-    command.args(unprivileged()).args(["--pid", "--fork", "--mount-proc"]).args(shell).arg(space.script()).args(ANY_PORT);
+    // Whoever runs tests in the background has the signal of an interrupt ignored, and a shell can trap none that it found ignored.
+    let mut command = space.in_container("env", &tools::server());
+    command.args(["--default-signal", "unshare"]).args(unprivileged()).args(["--pid", "--fork", "--mount-proc"]);
+    command.args(shell).arg(space.script()).args(ANY_PORT);
     let server = Server::start(command);
     server.port();
     let first = children(server.child.id())[0];
