@@ -34,7 +34,7 @@ pub struct Components {
     pub file_parts: Vec<(String, Arc<dyn Component>)>,
     /// The other files, in the description's order.
     pub files: Vec<Arc<dyn Component>>,
-    /// Account, entrypoint, settings.
+    /// Account, entrypoint, settings, and a directory for temporary files where the base has none.
     pub platform: Vec<Arc<dyn Component>>,
 }
 
@@ -56,7 +56,7 @@ pub enum LayerKind {
     ExtensionList,
     /// Files, or a large part of them.
     Files,
-    /// Account, entrypoint, settings.
+    /// Account, entrypoint, settings, and a directory for temporary files where the base has none.
     Platform,
 }
 
